@@ -89,6 +89,10 @@ class MetricSource(Protocol):
     def service_labels(self) -> tuple[str, ...]:
         """The labels that name a service, best first (`service`, `app`, `job`, ...)."""
 
+    @property
+    def resolution_s(self) -> int:
+        """About how far apart its samples are, in seconds: rate windows are four times this."""
+
     async def label_values(self, label: str, window: Window, *, timeout_s: float) -> tuple[str, ...]:
         """The values a label has in the window, sorted; empty when nothing has that label."""
 
