@@ -93,6 +93,9 @@ class MetricSource(Protocol):
     def resolution_s(self) -> int:
         """About how far apart its samples are, in seconds: rate windows are four times this."""
 
+    async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
+        """The names of the labels that exist in the window."""
+
     async def label_values(self, label: str, window: Window, *, timeout_s: float) -> tuple[str, ...]:
         """The values a label has in the window, sorted; empty when nothing has that label."""
 
@@ -120,6 +123,8 @@ class LogSource(Protocol):
     @property
     def level_label(self) -> str:
         """The label a count can be split by to get levels (`detected_level` for Loki 3)."""
+
+    async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]: ...
 
     async def label_values(self, label: str, window: Window, *, timeout_s: float) -> tuple[str, ...]: ...
 

@@ -144,7 +144,12 @@ def one_of(label: str, values: tuple[str, ...]) -> Matcher:
     """A matcher for any of these values, taken literally."""
     if len(values) == 1:
         return equal(label, values[0])
-    return Matcher(label=label, value="|".join(_literal(v) for v in values), op=Op.MATCHES)
+    return Matcher(label=label, value=any_of(values), op=Op.MATCHES)
+
+
+def any_of(values: tuple[str, ...]) -> str:
+    """An RE2 pattern for any of these texts, taken literally."""
+    return "|".join(_literal(v) for v in values)
 
 
 # The characters RE2 gives a meaning to. re.escape would also escape '-' and space, which reads badly in a query people open.

@@ -7,13 +7,16 @@ from enum import Enum
 
 from bot.domain.evidence import Signal
 from bot.domain.query import Aggregate, Matcher, MetricQuery, Op, Selector, equal, one_of
-from bot.domain.scope import Window
+from bot.domain.scope import Scope, Window
 from bot.reasoning.inventory import Family
 
 # About this many points a series (facts of the backends: enough for change points, far from any server's limit).
 POINTS = 240
 # Series one look may bring back: services of a large scope times a few, so that a bad label cannot flood an answer.
 SERIES_PER_LOOK = 60
+
+ENVIRONMENT_LABELS = ("env", "environment", "deployment_environment")
+NAMESPACE_LABELS = ("namespace", "k8s_namespace_name")
 
 _NICE_STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
@@ -59,14 +62,29 @@ def aligned(window: Window, step_s: int) -> Window:
     return Window(start_s=start, end_s=end)
 
 
-def plan_looks(families: Sequence[Family], window: Window, *, resolution_s: int, limit: int) -> Plan:
-    """At most `limit` looks over the window for these metrics.
+def within(scope: Scope) -> tuple[Matcher, ...]:
+    """The conditions that keep a query inside the scope's environment and namespace, under every name such labels have."""
+    found: list[Matcher] = []
+    if scope.environment is not None:
+        found += [equal(label, scope.environment) for label in ENVIRONMENT_LABELS]
+    if scope.namespace is not None:
+        found += [equal(label, scope.namespace) for label in NAMESPACE_LABELS]
+    return tuple(found)
+
+
+def plan_looks(families: Sequence[Family], scope: Scope, *, resolution_s: int, limit: int) -> Plan:
+    """At most `limit` looks over baseline and incident of the scope for these metrics.
 
     What users feel (errors, latency, traffic) and what has a hard limit (pools, disks, certificates) goes before the rest;
     a metric that speaks of more services goes before one that speaks of fewer.
     """
-    step_s = step_for(window, resolution_s)
-    frame = _Frame(window=aligned(window, step_s), step_s=step_s, rate_s=max(4 * resolution_s, step_s))
+    step_s = step_for(scope.whole, resolution_s)
+    frame = _Frame(
+        window=aligned(scope.whole, step_s),
+        step_s=step_s,
+        rate_s=max(4 * resolution_s, step_s),
+        within=within(scope),
+    )
     by_name = {family.name: family for family in families}
     looks = [look for family in families for look in _looks(family, by_name, frame)]
     looks.sort(key=lambda look: (_PRIORITY[look.signal], -len(look.family.services), look.measure))
@@ -78,6 +96,7 @@ class _Frame:
     window: Window
     step_s: int
     rate_s: int
+    within: tuple[Matcher, ...]
 
 
 _PRIORITY = {
@@ -408,17 +427,18 @@ def _seen_by(family: Family, side: str) -> tuple[Matcher, ...]:
     return (equal("reporter", side),) if side in family.labels.get("reporter", ()) else ()
 
 
-def _selector(family: Family, where: tuple[Matcher, ...], suffix: str = "") -> Selector:
+def _selector(family: Family, frame: _Frame, where: tuple[Matcher, ...] = (), suffix: str = "") -> Selector:
     named = family.callee_label or family.label
     mine = one_of(named, tuple(family.values)[:SERIES_PER_LOOK])
-    return Selector(metric=family.name + suffix, matchers=(mine, *where))
+    inside = tuple(m for m in frame.within if m.value in family.labels.get(m.label, ()))
+    return Selector(metric=family.name + suffix, matchers=(mine, *inside, *where))
 
 
 def _quantile(
     family: Family, frame: _Frame, signal: Signal, measure: str, by: tuple[str, ...], where: tuple[Matcher, ...] = ()
 ) -> Look:
     query = MetricQuery(
-        selector=_selector(family, where, "_bucket"),
+        selector=_selector(family, frame, where, "_bucket"),
         window=frame.window,
         step_s=frame.step_s,
         rate_s=frame.rate_s,
@@ -442,13 +462,13 @@ def _rate(
     suffix: str = "",
 ) -> Look:
     query = MetricQuery(
-        selector=_selector(family, where, suffix),
+        selector=_selector(family, frame, where, suffix),
         window=frame.window,
         step_s=frame.step_s,
         rate_s=frame.rate_s,
         aggregate=Aggregate.SUM,
         by=by,
-        divided_by=_selector(share_of, (), suffix) if share_of else None,
+        divided_by=_selector(share_of, frame, (), suffix) if share_of else None,
     )
     return Look(signal=signal, measure=measure, unit="ratio" if share_of else "/s", query=query, family=family)
 
@@ -463,7 +483,7 @@ def _gauge(
     where: tuple[Matcher, ...] = (),
 ) -> Look:
     query = MetricQuery(
-        selector=_selector(family, where),
+        selector=_selector(family, frame, where),
         window=frame.window,
         step_s=frame.step_s,
         aggregate=aggregate,
@@ -482,12 +502,12 @@ def _share(
     where: tuple[Matcher, ...] = (),
 ) -> Look:
     query = MetricQuery(
-        selector=_selector(family, where),
+        selector=_selector(family, frame, where),
         window=frame.window,
         step_s=frame.step_s,
         aggregate=aggregate,
         by=(family.label,),
-        divided_by=_selector(whole, ()),
+        divided_by=_selector(whole, frame),
     )
     return Look(signal=signal, measure=measure, unit="ratio", query=query, family=family)
 
