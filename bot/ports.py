@@ -191,13 +191,22 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Investigation:
-    """A stored investigation: what was asked, where it is told and how far it is (`running`, `done`, `failed`)."""
+    """A stored investigation: what was asked, where it is told and how far it is (`running`, `done`, `failed`).
+
+    `first` is the key of the thread's first investigation when this one is a follow-up.
+    """
 
     key: str
     question: Question
     state: str
     scope: Scope | None = None
     thread: Thread | None = None
+    first: str | None = None
+
+    @property
+    def thread_key(self) -> str:
+        """The key its evidence is numbered and kept under."""
+        return self.first or self.key
 
 
 class Store(Protocol):
