@@ -30,9 +30,11 @@ def _entries(look: Look, series: Series) -> list[ServiceSeries]:
             return []
         service, peer = (caller, callee) if caller else (callee, None)
     else:
-        value = series.labels.get(family.label, "")
-        service, peer = family.values.get(value), None
-    if service is None or all(math.isnan(v) for v in series.values):
+        named = family.values.get(series.labels.get(family.label, ""))
+        if named is None:
+            return []
+        service, peer = named, None
+    if all(math.isnan(v) for v in series.values):
         return []
     return [ServiceSeries(service=service, peer=peer, series=replace(series, values=_values(look, series)))]
 

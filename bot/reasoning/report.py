@@ -1,0 +1,128 @@
+"""Puts the report together without a model: every sentence is computed from evidence and points at it."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from bot.domain.change import Change
+from bot.domain.evidence import AlertsBody, ChangesBody, Evidence, SeriesBody, ServiceSeries
+from bot.domain.question import Question
+from bot.domain.report import (
+    Chart,
+    ChartSeries,
+    Coverage,
+    Finding,
+    Gap,
+    Moment,
+    Ownership,
+    Report,
+    Statement,
+)
+from bot.domain.scope import Scope
+from bot.domain.usage import Usage
+from bot.evidence.rank import Ranking
+from bot.reasoning.suggestions import suggest
+
+# More than this nobody reads at night; the rest stays one tap away in the evidence.
+_FINDINGS_MAX = 8
+_TIMELINE_MAX = 20
+_CHARTS_MAX = 2
+
+
+def assemble(
+    *,
+    investigation: str,
+    question: Question,
+    scope: Scope,
+    ranking: Ranking,
+    evidence: Sequence[Evidence],
+    coverage: Coverage,
+    gaps: tuple[Gap, ...],
+    ownership: Ownership,
+    usage: Usage,
+) -> Report:
+    """The whole answer to a question."""
+    findings = ranking.findings[:_FINDINGS_MAX]
+    return Report(
+        investigation=investigation,
+        question=question.text,
+        scope=scope,
+        cause=ranking.cause,
+        confidence=ranking.confidence,
+        confidence_reason=ranking.confidence_reason,
+        findings=findings,
+        timeline=timeline(scope, findings, evidence),
+        against=ranking.against,
+        would_settle=ranking.would_settle,
+        coverage=coverage,
+        gaps=gaps,
+        charts=charts(scope, ranking, evidence),
+        suggestions=suggest(investigation, ranking.cause, findings),
+        ownership=ownership,
+        usage=usage,
+    )
+
+
+def timeline(scope: Scope, findings: Iterable[Finding], evidence: Iterable[Evidence]) -> tuple[Moment, ...]:
+    """What happened when, oldest first: changes, alerts and the moments at which findings left their normal range."""
+    moments = [Moment(at_s=f.onset_s, statement=f.statement) for f in findings if f.onset_s is not None]
+    for one in evidence:
+        if isinstance(one.body, ChangesBody):
+            moments += [_changed(one.id, c) for c in one.body.changes if scope.whole.covers(c.at_s)]
+        elif isinstance(one.body, AlertsBody):
+            moments += [
+                Moment(at_s=a.started_at_s, statement=Statement(text=f"alert {a.name} fires", evidence=(one.id,)))
+                for a in one.body.alerts
+                if a.started_at_s is not None and scope.whole.covers(a.started_at_s)
+            ]
+    moments.sort(key=lambda m: (m.at_s, m.statement.text))
+    return tuple(moments[-_TIMELINE_MAX:])
+
+
+def _changed(evidence_id: str, change: Change) -> Moment:
+    of = f" of {change.service}" if change.service else ""
+    by = f" by {change.author}" if change.author else ""
+    return Moment(
+        at_s=change.at_s,
+        statement=Statement(
+            text=f"{change.kind.value} {change.ref}{of}{by}: {change.summary}", evidence=(evidence_id,)
+        ),
+    )
+
+
+def charts(scope: Scope, ranking: Ranking, evidence: Sequence[Evidence]) -> tuple[Chart, ...]:
+    """The series of the cause, and of the service asked about, that say most: at most two charts with the onset."""
+    by_id = {one.id: one for one in evidence}
+    wanted = [f for f in ranking.findings if ranking.cause is not None and f.service == ranking.cause.service][:1]
+    wanted += [f for f in ranking.findings if f.service == scope.service and f not in wanted][:1]
+    wanted += [f for f in ranking.findings if f not in wanted]
+    found: list[Chart] = []
+    for finding in wanted:
+        chart = _chart(finding, by_id)
+        if chart is not None and len(found) < _CHARTS_MAX:
+            found.append(chart)
+    return tuple(found[: _CHARTS_MAX if ranking.cause else 1])
+
+
+def _chart(finding: Finding, by_id: dict[str, Evidence]) -> Chart | None:
+    for evidence_id in finding.statement.evidence:
+        body = by_id[evidence_id].body if evidence_id in by_id else None
+        if not isinstance(body, SeriesBody):
+            continue
+        mine = [e for e in body.series if e.service == finding.service]
+        if mine:
+            entry = max(mine, key=_spread)
+            series = entry.series
+            return Chart(
+                title=f"{finding.service}: {body.measure}",
+                unit=body.unit,
+                times_s=tuple(series.at(i) for i in range(len(series.values))),
+                series=(ChartSeries(name=finding.service, values=series.values),),
+                onset_s=finding.onset_s,
+                evidence=evidence_id,
+            )
+    return None
+
+
+def _spread(entry: ServiceSeries) -> float:
+    known = [v for v in entry.series.values if not math.isnan(v)]
+    return max(known) - min(known) if known else 0.0

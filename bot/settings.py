@@ -1,0 +1,352 @@
+"""Everything that can be configured, read once from the environment and groundwire.toml.
+
+Secrets come from the environment or from files, never from the toml text itself. Each field's `help` is what
+docs/configuration.md must say about it; a test compares the two.
+"""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from cattrs import Converter, transform_error
+from cattrs.errors import BaseValidationError
+
+from bot.errors import ConfigError
+
+T = TypeVar("T")
+
+SERVICE_LABELS = (
+    "service",
+    "service_name",
+    "app",
+    "app_kubernetes_io_name",
+    "workload",
+    "component",
+    "container",
+    "job",
+)
+
+
+def _setting(help: str, default: T) -> T:
+    made: T = field(default=default, metadata={"help": help})
+    return made
+
+
+def _table(help: str, factory: type[T]) -> T:
+    made: T = field(default_factory=factory, metadata={"help": help})
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explore:
+    """Where a reference opens its query."""
+
+    kind: str = _setting("`grafana` (Explore) or `prometheus` (the server's own graph page; metrics only).", "grafana")
+    url: str = _setting("Base address as people reach it in a browser.", "")
+    datasource: str = _setting("Grafana's uid of the data source (Grafana only).", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """One server to ask."""
+
+    name: str = _setting("What reports call it. Unique.", "")
+    url: str = _setting("Address, with a path prefix where a proxy needs one.", "")
+    environment: str = _setting("The environment it belongs to; empty: it serves all.", "")
+    tenant: str = _setting("`X-Scope-OrgID` for Mimir, Cortex and multi-tenant Loki.", "")
+    basic_user: str = _setting("User for basic authentication.", "")
+    basic_password_env: str = _setting("Name of the environment variable that holds the password.", "")
+    basic_password_file: str = _setting("File that holds the password.", "")
+    bearer_file: str = _setting(
+        "File that holds a bearer token; read again for each request, so it may be rotated.", ""
+    )
+    headers: Mapping[str, str] = _table("Extra request headers. Not for secrets.", dict)
+    ca_file: str = _setting("CA certificates to trust (PEM) instead of the system's.", "")
+    cert_file: str = _setting("Client certificate for mutual TLS (PEM).", "")
+    key_file: str = _setting("Its private key (PEM).", "")
+    service_labels: tuple[str, ...] = _setting("Labels that name a service, best first.", SERVICE_LABELS)
+    explore: Explore = _table("Where people open a query.", Explore)  # noqa: RUF009  # makes a field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusSettings(SourceSettings):
+    """A Prometheus, Thanos, Mimir or VictoriaMetrics server."""
+
+    resolution_s: int = _setting("Seconds between samples (the scrape interval).", 30)
+    parameters: Mapping[str, str] = _table(
+        "Extra query parameters, such as Thanos' `dedup` and `partial_response`.", dict
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LokiSettings(SourceSettings):
+    """A Loki server."""
+
+    level_label: str = _setting("The label or metadata that holds a line's level.", "detected_level")
+    deploy_query: str = _setting("LogQL that finds deploy events; each line becomes a change. Empty: none.", "")
+    max_bytes: int = _setting("About how many bytes of lines one query may read on the server.", 200_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitSettings:
+    """A local clone whose commits count as changes."""
+
+    path: str = _setting("Directory of the clone.", "")
+    service: str = _setting("The service it holds; empty when `prefixes` tell.", "")
+    prefixes: Mapping[str, str] = _table("For a repository of many services: path prefix to service.", dict)
+    environment: str = _setting("The environment it belongs to; empty: it serves all.", "")
+    link: str = _setting("Address of a commit, with `{sha}`.", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """What people know about a service."""
+
+    owner: str = _setting("Who owns it, such as `#team-payments`.", "")
+    runbook: str = _setting("Address or name of its runbook.", "")
+    aliases: tuple[str, ...] = _setting("Other names people use for it.", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSettings:
+    """Who may ask. Nothing set: every full member, wherever the bot was invited."""
+
+    channels: tuple[str, ...] = _setting("Channel ids.", ())
+    groups: tuple[str, ...] = _setting("User group ids.", ())
+    users: tuple[str, ...] = _setting("User ids.", ())
+    allow_shared_channels: bool = _setting("Answer in Slack Connect channels, which other companies read.", False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """groundwire.toml."""
+
+    prometheus: tuple[PrometheusSettings, ...] = _setting("Metric sources.", ())
+    loki: tuple[LokiSettings, ...] = _setting("Log sources.", ())
+    git: tuple[GitSettings, ...] = _setting("Repositories whose commits are changes.", ())
+    services: Mapping[str, ServiceSettings] = _table("Facts about services, by name.", dict)
+    access: AccessSettings = _table("Who may ask.", AccessSettings)  # noqa: RUF009  # makes a field
+    zone: str = _setting("IANA time zone for the terminal, and for people whose zone Slack does not tell.", "UTC")
+    investigations_at_once: int = _setting("How many investigations run at the same time.", 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The environment's part, and the file's. Values of secrets never show in `repr`."""
+
+    home: Path = field(
+        metadata={"env": "GROUNDWIRE_HOME", "help": "Directory of the database. Default `~/.groundwire`."}
+    )
+    config: Path | None = field(
+        metadata={
+            "env": "GROUNDWIRE_CONFIG",
+            "help": "Path of groundwire.toml. Default: in the home, then the working directory.",
+        }
+    )
+    host: str = field(metadata={"env": "GROUNDWIRE_HOST", "help": "Address to listen on. Default `127.0.0.1`."})
+    port: int = field(
+        metadata={"env": "GROUNDWIRE_PORT", "help": "Port for health, metrics and Slack over HTTP. Default 8080."}
+    )
+    log_level: str = field(
+        metadata={"env": "GROUNDWIRE_LOG_LEVEL", "help": "debug, info, warning or error. Default info."}
+    )
+    slack_api_url: str = field(
+        metadata={
+            "env": "GROUNDWIRE_SLACK_API_URL",
+            "help": "Slack's API address; change it only to try the local workspace.",
+        }
+    )
+    slack_bot_token: str = field(
+        repr=False, metadata={"env": "SLACK_BOT_TOKEN", "help": "`xoxb-…`, from OAuth & Permissions."}
+    )
+    slack_app_token: str = field(
+        repr=False,
+        metadata={"env": "SLACK_APP_TOKEN", "help": "`xapp-…` with connections:write: turns Socket Mode on."},
+    )
+    slack_signing_secret: str = field(
+        repr=False, metadata={"env": "SLACK_SIGNING_SECRET", "help": "Needed for HTTP, without an app token."}
+    )
+    prometheus_url: str = field(metadata={"env": "PROMETHEUS_URL", "help": "A Prometheus, in place of [[prometheus]]."})
+    loki_url: str = field(metadata={"env": "LOKI_URL", "help": "A Loki, in place of [[loki]]."})
+    file: File = field(metadata={"help": "What groundwire.toml says."})
+
+    @property
+    def database(self) -> Path:
+        return self.home / "groundwire.db"
+
+
+def read_settings(environ: Mapping[str, str], *, working_directory: Path) -> Settings:
+    """The settings. Raises ConfigError that names the key and how to fix it."""
+    home = Path(environ.get("GROUNDWIRE_HOME") or Path.home() / ".groundwire").expanduser().absolute()
+    config = _config_path(environ, home, working_directory)
+    file = _with_shorthands(_read_file(config) if config else File(), environ)
+    _check(file)
+    return Settings(
+        home=home,
+        config=config,
+        host=environ.get("GROUNDWIRE_HOST") or "127.0.0.1",
+        port=_port(environ.get("GROUNDWIRE_PORT") or "8080"),
+        log_level=_log_level(environ.get("GROUNDWIRE_LOG_LEVEL") or "info"),
+        slack_api_url=environ.get("GROUNDWIRE_SLACK_API_URL") or "https://slack.com/api/",
+        slack_bot_token=environ.get("SLACK_BOT_TOKEN", ""),
+        slack_app_token=environ.get("SLACK_APP_TOKEN", ""),
+        slack_signing_secret=environ.get("SLACK_SIGNING_SECRET", ""),
+        prometheus_url=environ.get("PROMETHEUS_URL", ""),
+        loki_url=environ.get("LOKI_URL", ""),
+        file=file,
+    )
+
+
+def check_slack(settings: Settings) -> None:
+    """Raises ConfigError unless Slack can be reached with what is set."""
+    for key, value, prefix in (
+        ("SLACK_BOT_TOKEN", settings.slack_bot_token, "xoxb-"),
+        ("SLACK_APP_TOKEN", settings.slack_app_token, "xapp-"),
+    ):
+        if value and not value.startswith(prefix):
+            raise ConfigError(
+                "CFG-005", f"{key} does not start with {prefix}.", "Copy it again from the app's page at api.slack.com."
+            )
+    if not settings.slack_bot_token:
+        raise ConfigError(
+            "CFG-003", "SLACK_BOT_TOKEN is not set.", "Install the app (docs/slack-setup.md) and set its bot token."
+        )
+    if not settings.slack_app_token and not settings.slack_signing_secret:
+        raise ConfigError(
+            "CFG-004",
+            "Neither SLACK_APP_TOKEN (Socket Mode) nor SLACK_SIGNING_SECRET (HTTP) is set.",
+            "Set one of them: docs/slack-setup.md shows where each is found.",
+        )
+
+
+def _config_path(environ: Mapping[str, str], home: Path, working_directory: Path) -> Path | None:
+    named = environ.get("GROUNDWIRE_CONFIG")
+    if named:
+        path = Path(named).expanduser().absolute()
+        if not path.is_file():
+            raise ConfigError(
+                "CFG-001", f"GROUNDWIRE_CONFIG names {path}, which is not a file.", "Correct the path or unset it."
+            )
+        return path
+    places = (home / "groundwire.toml", working_directory / "groundwire.toml")
+    return next((path for path in places if path.is_file()), None)
+
+
+def _read_file(path: Path) -> File:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "CFG-001", f"{path} cannot be read: {error}.", "Check its permissions and encoding (UTF-8)."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("CFG-002", f"{path} is not TOML: {error}.", "Correct that place.") from error
+    try:
+        return _CONVERTER.structure(data, File)
+    except BaseValidationError as error:
+        wrong = "; ".join(problem.replace("$.", "") for problem in transform_error(error))
+        raise ConfigError(
+            "CFG-002", f"{path}: {wrong}.", "docs/configuration.md lists every key and its type."
+        ) from error
+
+
+def _strict(value: Any, kind: type) -> Any:
+    """TOML has types: a number where a text belongs is a mistake, not something to convert."""
+    if type(value) is not kind:
+        raise TypeError(f"needs a {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True)
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _strict)
+    return converter
+
+
+_CONVERTER = _converter()
+
+
+def _with_shorthands(file: File, environ: Mapping[str, str]) -> File:
+    if environ.get("PROMETHEUS_URL") and not file.prometheus:
+        file = dataclasses.replace(
+            file, prometheus=(PrometheusSettings(name="prometheus", url=environ["PROMETHEUS_URL"]),)
+        )
+    if environ.get("LOKI_URL") and not file.loki:
+        file = dataclasses.replace(file, loki=(LokiSettings(name="loki", url=environ["LOKI_URL"]),))
+    return file
+
+
+def _check(file: File) -> None:
+    sources = [*(("prometheus", s) for s in file.prometheus), *(("loki", s) for s in file.loki)]
+    seen: set[str] = set()
+    for table, source in sources:
+        if not source.name or source.name in seen:
+            raise ConfigError(
+                "CFG-006", f"Every [[{table}]] needs a name of its own (found “{source.name}”).", "Give each a `name`."
+            )
+        seen.add(source.name)
+        if not source.url.startswith(("http://", "https://")):
+            raise ConfigError(
+                "CFG-007",
+                f"The url of {source.name} is not http(s): “{source.url}”.",
+                "Write https://host[:port][/prefix].",
+            )
+        if bool(source.cert_file) != bool(source.key_file):
+            raise ConfigError(
+                "CFG-008", f"{source.name} has only one of cert_file and key_file.", "Mutual TLS needs both."
+            )
+        if source.explore.kind not in ("grafana", "prometheus"):
+            raise ConfigError(
+                "CFG-009", f"explore.kind of {source.name} is “{source.explore.kind}”.", "Use grafana or prometheus."
+            )
+    if file.investigations_at_once < 1:
+        raise ConfigError("CFG-010", "investigations_at_once is below 1.", "Use 1 or more; 8 is the default.")
+    try:
+        ZoneInfo(file.zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise ConfigError(
+            "CFG-011", f"zone “{file.zone}” is not a time zone.", "Use an IANA name such as Europe/Berlin."
+        ) from error
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 65535:
+        raise ConfigError("CFG-012", f"GROUNDWIRE_PORT is “{text}”.", "Use a number from 0 to 65535.")
+    return int(text)
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in ("debug", "info", "warning", "error"):
+        raise ConfigError("CFG-013", f"GROUNDWIRE_LOG_LEVEL is “{text}”.", "Use debug, info, warning or error.")
+    return text.lower()
+
+
+def password_of(source: SourceSettings, environ: Mapping[str, str]) -> str:
+    """The password for basic authentication, read now. Raises ConfigError when what names it holds nothing."""
+    if source.basic_password_env:
+        value = environ.get(source.basic_password_env, "")
+    elif source.basic_password_file:
+        try:
+            value = Path(source.basic_password_file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(
+                "CFG-014", f"The password file of {source.name} cannot be read.", "Check basic_password_file."
+            ) from error
+    else:
+        return ""
+    if not value:
+        raise ConfigError(
+            "CFG-014", f"The password of {source.name} is empty.", "Set the variable or fill the file it is read from."
+        )
+    return value
+
+
+def environment_of_process() -> Mapping[str, str]:
+    """The process's environment: the one place it is read."""
+    return os.environ
