@@ -262,6 +262,9 @@ class Notifier(Protocol):
     async def publish(self, thread: Thread, question: Question, report: Report) -> None:
         """Tells the report and its suggestions in the thread. Repeated for one report, it is shown once."""
 
+    async def point_to(self, question: Question, thread: Thread) -> None:
+        """Tells the asker that this is being looked at already, and where."""
+
     async def say(self, thread: Thread, text: str) -> None:
         """A plain sentence in the thread."""
 

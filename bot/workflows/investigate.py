@@ -1,0 +1,282 @@
+"""The main story: from a question to a report in its thread.
+
+It reads top to bottom: may they ask, what is meant, is somebody on it already, look, rank, tell. Each block is a step of
+the journal: after a restart a finished one is not repeated.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from bot.domain.alert import Alert
+from bot.domain.codec import Json, from_json, to_json
+from bot.domain.evidence import AlertsBody, Evidence
+from bot.domain.question import Origin, Question, Thread, ThreadMessage
+from bot.domain.report import Coverage, Gap, Ownership, Report
+from bot.domain.scope import Scope, Window
+from bot.domain.usage import Usage
+from bot.errors import AskError
+from bot.evidence.rank import Ranking, rank
+from bot.policy.access import AccessRules
+from bot.ports import Investigation, Ports, Step
+from bot.reasoning.report import assemble
+from bot.reasoning.scoping import BASELINE_MAX_S, Surroundings, changes_scope, understand
+from bot.workflows.discover import Survey, survey
+from bot.workflows.entitle import refusal_of
+from bot.workflows.gather import Habits, gather, news
+from bot.workflows.looking import Lookout
+from bot.workflows.minting import Mint
+
+# The whole answer is due after 90 s: what exists by then is posted. The rest of the time is for ranking and posting.
+INVESTIGATION_S = 75.0
+METRICS_S = 30.0
+# An ask joins a running one when it means the same service and at least this share of its own window.
+_SAME_WINDOW = 0.5
+# Longer than this an investigation does not run; one that claims to has died and must not swallow new asks.
+_RUNNING_MAX_S = 180.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Investigator:
+    """What the story needs beside the ports: who may ask, other names of services, and the zone where Slack tells none."""
+
+    rules: AccessRules = AccessRules()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    default_zone: str = "UTC"
+
+
+async def investigate(ports: Ports, settings: Investigator, payload: Json, step: Step) -> None:
+    """Tells the whole story of one question (a `Question` as JSON)."""
+    began_s = ports.clock.elapsed_s()
+    question = from_json(Question, payload)
+    zone = await step("admit", partial(_admit, ports, settings, question))
+    if zone is None:
+        return
+    question = replace(question, asker_zone=zone)
+    before = await _earlier(ports, question)
+    messages = from_json(tuple[ThreadMessage, ...], await step("read", partial(_read, ports, question)))
+    known = _Known(ports, settings)
+    understood = await step("scope", partial(_understand, ports, known, question, before, messages))
+    if understood is None:
+        return
+    scope = from_json(Scope, understood)
+    opened = await step("open", partial(_open, ports, question, scope, before))
+    if opened is None:
+        return
+    investigation = from_json(Investigation, opened)
+    gathered = await step("gather", partial(_gather, ports, known, investigation, scope, messages, began_s))
+    await step("conclude", partial(_conclude, ports, investigation, scope, _Looked(**gathered), began_s))
+    await step("publish", partial(_publish, ports, investigation))
+
+
+async def _admit(ports: Ports, settings: Investigator, question: Question) -> str | None:
+    """The asker's zone; None when they were refused, and told why."""
+    if question.origin is Origin.TERMINAL:
+        return question.asker_zone or settings.default_zone
+    refused = await refusal_of(ports.directory, settings.rules, question.asker_id, question.channel_id)
+    if refused is None and not await ports.directory.is_member(question.channel_id):
+        refused = "Groundwire is not in this channel, so it cannot answer here. Type /invite @groundwire and ask again."
+    if refused is not None:
+        await _whisper(ports, question, refused)
+        return None
+    person = await ports.directory.person(question.asker_id)
+    return (person.zone if person else "") or settings.default_zone
+
+
+async def _earlier(ports: Ports, question: Question) -> Investigation | None:
+    """The investigation this one follows up: the newest one told in the same thread."""
+    if question.thread is None:
+        return None
+    return await ports.store.investigation_in(
+        question.team_id, Thread(channel_id=question.channel_id, ts=question.thread)
+    )
+
+
+async def _read(ports: Ports, question: Question) -> Json:
+    if question.thread is None:
+        return []
+    return to_json(await ports.notifier.read_thread(question.channel_id, question.thread))
+
+
+class _Known:
+    """What the sources hold, asked once: again only when a restart lost it."""
+
+    def __init__(self, ports: Ports, settings: Investigator) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._survey: Survey | None = None
+        self._gaps: tuple[Gap, ...] = ()
+
+    async def survey(self) -> Survey:
+        if self._survey is None:
+            now_s = self._ports.clock.now_s()
+            window = Window(start_s=now_s - BASELINE_MAX_S, end_s=now_s)
+            lookout = Lookout(self._ports.clock, deadline_s=METRICS_S)
+            self._survey = await survey(self._ports.sources, window, lookout, self._settings.aliases)
+            self._gaps = lookout.gaps()
+        return self._survey
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        return self._gaps
+
+
+async def _understand(
+    ports: Ports, known: _Known, question: Question, before: Investigation | None, messages: tuple[ThreadMessage, ...]
+) -> Json:
+    """The scope; None when the words could not be understood, and the asker was told why."""
+    around = (await known.survey()).around
+    now_s = ports.clock.now_s()
+    alerts = [alert for message in messages for alert in message.alerts]
+    try:
+        if (
+            before is not None
+            and before.scope is not None
+            and not changes_scope(before.scope, question, around, now_s=now_s)
+        ):
+            raise AskError(
+                "ASK-020",
+                "Answering this needs a language model, and none is configured.",
+                "Without one a follow-up can change the service, the environment or the time, and the looks are taken again.",
+            )
+        return to_json(_scope(question, around, alerts, before, now_s))
+    except AskError as error:
+        await _whisper(ports, question, f"{error.message} {error.remedy}")
+        return None
+
+
+def _scope(
+    question: Question, around: Surroundings, alerts: Sequence[Alert], before: Investigation | None, now_s: float
+) -> Scope:
+    return understand(question, around, now_s=now_s, alerts=alerts, before=before.scope if before else None)
+
+
+async def _open(ports: Ports, question: Question, scope: Scope, before: Investigation | None) -> Json:
+    """The investigation, announced and stored; None when the ask joined one that runs already."""
+    twin = await _running_twin(ports, question, scope) if before is None else None
+    if twin is not None and twin.thread is not None:
+        await ports.notifier.point_to(question, twin.thread)
+        return None
+    thread = await ports.notifier.announce(question, scope)
+    first = before.thread_key if before is not None else None
+    investigation = Investigation(
+        key=question.key, question=question, state="running", scope=scope, thread=thread, first=first
+    )
+    await ports.store.save_investigation(investigation)
+    return to_json(investigation)
+
+
+async def _running_twin(ports: Ports, question: Question, scope: Scope) -> Investigation | None:
+    now_s = ports.clock.now_s()
+    return next(
+        (
+            other
+            for other in await ports.store.running(question.team_id)
+            if other.key != question.key and other.scope is not None and _same(scope, other.scope)
+            if now_s - other.question.asked_at_s < _RUNNING_MAX_S
+        ),
+        None,
+    )
+
+
+def _same(mine: Scope, other: Scope) -> bool:
+    shared_s = min(mine.window.end_s, other.window.end_s) - max(mine.window.start_s, other.window.start_s)
+    return (mine.service, mine.environment, mine.namespace) == (other.service, other.environment, other.namespace) and (
+        shared_s >= _SAME_WINDOW * mine.window.duration_s
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What the gather step hands on (the evidence itself is in the store)."""
+
+    coverage: Json
+    gaps: Json
+    habits: Json
+    first_findings_s: float
+
+
+async def _gather(
+    ports: Ports,
+    known: _Known,
+    investigation: Investigation,
+    scope: Scope,
+    messages: tuple[ThreadMessage, ...],
+    began_s: float,
+) -> Json:
+    team = investigation.question.team_id
+    held = await ports.store.evidence(team, investigation.thread_key)
+    first_s: list[float] = []
+
+    async def first_findings(ranking: Ranking) -> None:
+        first_s.append(ports.clock.elapsed_s() - began_s)
+        ports.meter.time("groundwire_first_findings_seconds", first_s[0])
+        if ranking.findings and investigation.thread is not None:
+            first = f"first finding: {ranking.findings[0].statement.text}; reading logs"
+            await ports.notifier.progress(investigation.thread, investigation.question, scope, first)
+
+    gathered = await gather(
+        ports.sources,
+        await known.survey(),
+        scope,
+        messages=messages,
+        mint=Mint(first=len(held) + 1),
+        lookout=Lookout(ports.clock, deadline_s=INVESTIGATION_S),
+        metrics_lookout=Lookout(ports.clock, deadline_s=METRICS_S),
+        first_findings=first_findings,
+    )
+    await ports.store.save_evidence(team, investigation.thread_key, gathered.evidence)
+    return {
+        "coverage": to_json(gathered.coverage),
+        "gaps": to_json((*known.gaps, *gathered.gaps)),
+        "habits": gathered.habits,
+        "first_findings_s": first_s[0],
+    }
+
+
+async def _conclude(ports: Ports, investigation: Investigation, scope: Scope, looked: _Looked, began_s: float) -> None:
+    question = investigation.question
+    evidence = await ports.store.evidence(question.team_id, investigation.thread_key)
+    habits: Habits = {key: tuple((service, peer) for service, peer in pairs) for key, pairs in looked.habits.items()}
+    ranking = rank(scope, news(_current(evidence, scope), habits))
+    report = assemble(
+        investigation=investigation.key,
+        question=question,
+        scope=scope,
+        ranking=ranking,
+        evidence=evidence,
+        coverage=from_json(Coverage, looked.coverage),
+        gaps=from_json(tuple[Gap, ...], looked.gaps),
+        ownership=_ownership(ports, scope, ranking, evidence),
+        usage=Usage(duration_s=ports.clock.elapsed_s() - began_s, first_findings_s=looked.first_findings_s),
+    )
+    await ports.store.save_report(question.team_id, report)
+    ports.meter.count("groundwire_investigations_total", outcome=report.confidence.name.lower())
+    ports.meter.time("groundwire_investigation_seconds", report.usage.duration_s)
+
+
+def _current(evidence: Sequence[Evidence], scope: Scope) -> tuple[Evidence, ...]:
+    """The evidence that speaks of this scope's time: an earlier ask in the thread may have looked at another."""
+    return tuple(
+        one for one in evidence if one.window.start_s < scope.window.end_s and one.window.end_s > scope.window.start_s
+    )
+
+
+async def _publish(ports: Ports, investigation: Investigation) -> None:
+    report: Report | None = await ports.store.report(investigation.key)
+    if report is not None and investigation.thread is not None:
+        await ports.notifier.publish(investigation.thread, investigation.question, report)
+    await ports.store.save_investigation(replace(investigation, state="done"))
+
+
+def _ownership(ports: Ports, scope: Scope, ranking: Ranking, evidence: Sequence[Evidence]) -> Ownership:
+    """Owner and runbook of the faulty service; an alert's own runbook stands in where none is configured."""
+    service = ranking.cause.service if ranking.cause else scope.service
+    configured = ports.ownership.get(service or "", Ownership())
+    alerts = [alert for one in evidence if isinstance(one.body, AlertsBody) for alert in one.body.alerts]
+    runbook = configured.runbook or next((a.runbook_url for a in alerts if a.runbook_url), "")
+    return replace(configured, runbook=runbook)
+
+
+async def _whisper(ports: Ports, question: Question, text: str) -> None:
+    await ports.notifier.whisper(question.channel_id, question.asker_id, text, thread=question.thread)
