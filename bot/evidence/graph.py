@@ -1,0 +1,140 @@
+"""Who calls whom: what a service rests on, and what its callers see of it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.domain.evidence import Evidence, GraphBody, SeriesBody, Signal
+from bot.domain.scope import Scope
+from bot.evidence.reading import Reading, harmful
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """The call graph both ways. Cycles are allowed; a service may be in no edge."""
+
+    callees: Mapping[str, tuple[str, ...]]
+    callers: Mapping[str, tuple[str, ...]]
+
+    @property
+    def known(self) -> bool:
+        return bool(self.callees)
+
+    def below(self, service: str) -> Mapping[str, int]:
+        """Everything the service rests on, with the number of calls between; itself at 0."""
+        return _distances(self.callees, service)
+
+    def above(self, service: str) -> Mapping[str, int]:
+        """Everything that rests on the service, with the number of calls between; itself at 0."""
+        return _distances(self.callers, service)
+
+    def fronts(self) -> frozenset[str]:
+        """Services that call and that nobody calls: where users come in."""
+        return frozenset(service for service in self.callees if service not in self.callers)
+
+
+def graph_of(scope: Scope, evidence: Sequence[Evidence]) -> Graph:
+    """The call graph from the scope, from graph evidence and from series that name a caller and a callee."""
+    pairs = {(edge.caller, edge.callee) for edge in scope.edges}
+    for item in evidence:
+        if isinstance(item.body, GraphBody):
+            pairs |= {(edge.caller, edge.callee) for edge in item.body.edges}
+        if isinstance(item.body, SeriesBody) and item.body.signal in {Signal.CALL_LATENCY, Signal.CALL_ERRORS}:
+            pairs |= {(named.service, named.peer) for named in item.body.series if named.peer}
+    callees: dict[str, list[str]] = defaultdict(list)
+    callers: dict[str, list[str]] = defaultdict(list)
+    for caller, callee in sorted(pairs):
+        if caller != callee:
+            callees[caller].append(callee)
+            callers[callee].append(caller)
+    return Graph(
+        callees={name: tuple(others) for name, others in callees.items()},
+        callers={name: tuple(others) for name, others in callers.items()},
+    )
+
+
+def _distances(next_of: Mapping[str, tuple[str, ...]], start: str) -> Mapping[str, int]:
+    found = {start: 0}
+    waiting = [start]
+    for service in waiting:
+        for other in next_of.get(service, ()):
+            if other not in found:
+                found[other] = found[service] + 1
+                waiting.append(other)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """What callers measure of each call: the strongest harmful reading per (caller, callee), 0 when it was normal."""
+
+    seen: Mapping[tuple[str, str], float]
+    readings: tuple[Reading, ...]
+
+    def link(self, caller: str, callee: str) -> float:
+        """How well trouble of `callee` explains trouble of `caller`, 0..1.
+
+        Calls that were measured speak for themselves; for calls nobody measured an edge alone is a good but not a full reason.
+        """
+        seen = self.seen.get((caller, callee))
+        if seen is None:
+            return 0.8
+        return min(1.0, 0.15 + seen / 0.3)
+
+    def blamed_on(self, callee: str) -> float:
+        """The share of measured callers that see trouble with this callee; 0 when nobody measures it."""
+        strengths = [strength for (_, other), strength in self.seen.items() if other == callee]
+        return _share(strengths)
+
+    def blamed_by(self, caller: str) -> float:
+        """The share of this caller's measured calls that are in trouble."""
+        strengths = [strength for (other, _), strength in self.seen.items() if other == caller]
+        return _share(strengths)
+
+
+# A call in trouble: a fifth of a clear departure, about five scales.
+TROUBLED = 0.2
+
+
+def _share(strengths: Sequence[float]) -> float:
+    return sum(strength >= TROUBLED for strength in strengths) / len(strengths) if strengths else 0.0
+
+
+def calls_of(readings: Iterable[Reading]) -> Calls:
+    """Collects the readings that callers took of their calls."""
+    mine = tuple(r for r in readings if r.signal in {Signal.CALL_LATENCY, Signal.CALL_ERRORS} and r.peer)
+    seen: dict[tuple[str, str], float] = {}
+    for reading in mine:
+        pair = (reading.service, reading.peer or "")
+        felt = reading.strength if harmful(reading) else 0.0
+        seen[pair] = max(seen.get(pair, 0.0), felt)
+    return Calls(seen=seen, readings=mine)
+
+
+def waits(readings: Sequence[Reading]) -> Mapping[tuple[str, str], float]:
+    """The share of a call's added time that the callee did not spend itself, per (caller, callee), 0..1.
+
+    Client time minus server time. Near 1 the time goes to waiting (network, connection, queue), near 0 to the callee's work.
+    Server time is the callee's latency as its caller sees it at the far end, or its latency as a whole; same unit only.
+    """
+    served: dict[tuple[str, str | None], Reading] = {}
+    for reading in readings:
+        if reading.signal is Signal.LATENCY:
+            key = (reading.service, reading.peer)
+            if key not in served or reading.strength > served[key].strength:
+                served[key] = reading
+    found: dict[tuple[str, str], float] = {}
+    for call in readings:
+        if call.signal is not Signal.CALL_LATENCY or not call.peer or not call.strength:
+            continue
+        server = served.get((call.peer, call.service)) or served.get((call.peer, None))
+        added = added_time(call)
+        if server is None or server.unit != call.unit or not added or added <= 0:
+            continue
+        found[call.service, call.peer] = min(1.0, max(0.0, 1 - max(added_time(server) or 0.0, 0.0) / added))
+    return found
+
+
+def added_time(reading: Reading) -> float | None:
+    """After minus before, in the reading's unit."""
+    return None if reading.before is None or reading.after is None else reading.after - reading.before

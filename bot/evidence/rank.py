@@ -1,0 +1,244 @@
+"""From evidence to a ranking: what left its normal range, what caused it, how sure that is. No model, no I/O, no clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.domain.evidence import AlertsBody, Evidence, SeriesBody, Signal
+from bot.domain.report import Cause, Confidence, Fault, Finding, Statement
+from bot.domain.scope import Scope
+from bot.evidence.blame import ABNORMAL, Blame, blame, telling
+from bot.evidence.changes import Suspect, suspects
+from bot.evidence.faults import Facts, kind_of, signature
+from bot.evidence.graph import Graph, calls_of, graph_of
+from bot.evidence.onset import joint_onset
+from bot.evidence.reading import Reading, harmful
+from bot.evidence.score import read_series
+from bot.evidence.sentences import of_cause, of_reading, of_suspect
+from bot.evidence.shift import read_patterns
+from bot.evidence.surge import blame_surge
+from bot.evidence.verdict import confidence_in, doubts, settlers
+
+FINDINGS = 30  # more than anybody reads
+SHOWN = 0.05  # a departure below this is left out, unless there is nothing better to show
+CLOSEST = 3  # what is shown when nothing is clearly out of normal
+ALERTED = 0.5  # strength of a firing alert: somebody once thought its threshold mattered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Findings best first, causes before their victims; `services` are all services, most to blame first."""
+
+    findings: tuple[Finding, ...]
+    cause: Cause | None
+    confidence: Confidence
+    confidence_reason: str
+    onset_s: float | None
+    against: tuple[Statement, ...]
+    would_settle: tuple[Statement, ...]
+    services: tuple[str, ...] = ()
+
+
+def rank(scope: Scope, evidence: Sequence[Evidence]) -> Ranking:
+    """What the evidence says about the window of the scope. Never raises on odd data: what cannot be read abstains."""
+    readings = (*read_series(scope, evidence), *read_patterns(scope, evidence), *_read_alerts(scope, evidence))
+    graph = graph_of(scope, evidence)
+    tolerance_s = _tolerance(scope, evidence)
+    judged = blame_surge(blame(scope, readings, graph, tolerance_s), graph, tolerance_s)
+    onset_s = _onset(judged, tolerance_s)
+    tried = {one.service: _suspects(one, readings, evidence, graph, onset_s, tolerance_s) for one in judged[:CLOSEST]}
+    judged = _with_changes(judged, tried)
+    top = judged[0] if judged else None
+    if top is None or top.score < ABNORMAL:
+        return _unclear(judged, onset_s)
+    return _clear(scope, readings, graph, judged, tried.get(top.service, ()), onset_s, tolerance_s)
+
+
+def _clear(
+    scope: Scope,
+    readings: Sequence[Reading],
+    graph: Graph,
+    judged: Sequence[Blame],
+    tried: Sequence[Suspect],
+    onset_s: float | None,
+    tolerance_s: float,
+) -> Ranking:
+    top = judged[0]
+    guilty = tried[0] if tried and tried[0].guilty else None
+    fault = _fault(scope, top, readings, graph, guilty)
+    began = _began(top, onset_s)
+    confidence, reason = confidence_in(scope, judged, graph, guilty, tolerance_s)
+    cause = Cause(
+        service=top.service,
+        fault=fault,
+        statement=of_cause(top.service, fault, _key_readings(top, fault), guilty, scope.service, began),
+        onset_s=began,
+        change=guilty.change.ref if guilty else None,
+    )
+    return Ranking(
+        findings=_findings(judged, guilty),
+        cause=cause,
+        confidence=confidence,
+        confidence_reason=reason,
+        onset_s=onset_s,
+        against=doubts(judged, calls_of(readings), fault, tried, guilty),
+        would_settle=settlers(top.service, fault, guilty),
+        services=tuple(one.service for one in judged),
+    )
+
+
+def _unclear(judged: Sequence[Blame], onset_s: float | None) -> Ranking:
+    return Ranking(
+        findings=_findings(judged, None)[:CLOSEST],
+        cause=None,
+        confidence=Confidence.UNKNOWN,
+        confidence_reason="nothing left its normal range by much",
+        onset_s=onset_s,
+        against=(),
+        would_settle=settlers(None, None, None),
+        services=tuple(one.service for one in judged),
+    )
+
+
+def _read_alerts(scope: Scope, evidence: Sequence[Evidence]) -> list[Reading]:
+    found = []
+    for item in evidence:
+        for alert in item.body.alerts if isinstance(item.body, AlertsBody) else ():
+            named = next((alert.labels[k] for k in ("service", "app", "job") if k in alert.labels), scope.service)
+            # An alert that fired all through the baseline says nothing about what is new.
+            stale = alert.started_at_s is not None and alert.started_at_s < scope.baseline.start_s
+            if named and alert.firing:
+                found.append(
+                    Reading(
+                        service=named,
+                        signal=Signal.ALERT,
+                        measure="alert",
+                        evidence=item.id,
+                        strength=0.0 if stale else ALERTED,
+                        rising=True,
+                        onset_s=None,
+                        text=alert.name,
+                    )
+                )
+    return found
+
+
+def _tolerance(scope: Scope, evidence: Sequence[Evidence]) -> float:
+    """How far onsets may lie apart and still be one: two samples of the coarsest usual grid, at least a minute."""
+    bodies = [item.body for item in evidence if isinstance(item.body, SeriesBody)]
+    steps = sorted(named.series.step_s for body in bodies for named in body.series)
+    step = steps[len(steps) // 2] if steps else 0.0
+    return min(max(60.0, 2 * step), scope.window.duration_s)
+
+
+def _onset(judged: Sequence[Blame], tolerance_s: float) -> float | None:
+    """One onset over the harmful readings of the services in trouble; those of the three most to blame count in full."""
+    found = []
+    for place, one in enumerate(judged):
+        for reading in one.readings:
+            if reading.onset_s is not None and harmful(reading) and telling(reading) >= SHOWN:
+                found.append((reading.onset_s, telling(reading) * (1.0 if place < CLOSEST else 0.2)))
+    return joint_onset(found, 3 * tolerance_s)
+
+
+def _began(top: Blame, onset_s: float | None) -> float | None:
+    """When the cause's own trouble began: its most telling reading nearest to the common onset, else that onset."""
+    own = [r for r in top.readings if r.onset_s is not None and harmful(r) and r.strength > 0]
+    if not own:
+        return onset_s
+    most = max(telling(r) for r in own)
+    return min(r.onset_s for r in own if r.onset_s is not None and telling(r) >= 0.7 * most)
+
+
+def _suspects(
+    one: Blame,
+    readings: Sequence[Reading],
+    evidence: Sequence[Evidence],
+    graph: Graph,
+    onset_s: float | None,
+    tolerance_s: float,
+) -> tuple[Suspect, ...]:
+    return suspects(one.service, readings, evidence, graph, _began(one, onset_s), tolerance_s)
+
+
+def _with_changes(judged: Sequence[Blame], tried: dict[str, tuple[Suspect, ...]]) -> tuple[Blame, ...]:
+    """A guilty change of a service's own is one more reason to blame it, worth as much as a middling signal."""
+    found = []
+    for one in judged:
+        own = next((s for s in tried.get(one.service, ()) if s.guilty and s.change.service == one.service), None)
+        weighs = own is not None and one.score >= ABNORMAL / 2
+        found.append(replace(one, score=one.score + (own.guilt * ABNORMAL if own and weighs else 0.0)))
+    return tuple(sorted(found, key=lambda one: (-one.score, one.service)))
+
+
+def _fault(scope: Scope, top: Blame, readings: Sequence[Reading], graph: Graph, guilty: Suspect | None) -> Fault:
+    callers = set(graph.callers.get(top.service, ()))
+    asked = scope.service
+    return kind_of(
+        Facts(
+            readings=top.readings,
+            callers=tuple(r for r in readings if r.service in callers and top.service in r.text),
+            guilty=guilty,
+            dependency=asked is not None
+            and asked != top.service
+            and (not graph.known or top.service in graph.below(asked)),
+            front=not any(r.service in callers and r.signal is Signal.TRAFFIC for r in readings),
+        )
+    )
+
+
+def _key_readings(top: Blame, fault: Fault) -> tuple[Reading, ...]:
+    """The two or three readings a headline rests on: the strongest of each kind of signal, the fault's own words first."""
+    looks = signature(fault)
+    spoken = [
+        r
+        for r in top.readings
+        if looks and r.signal is Signal.LOGS and r.rising and r.strength > 0 and looks.search(r.text)
+    ]
+    chosen: dict[Signal, Reading] = {Signal.LOGS: spoken[0]} if spoken else {}
+    if fault is Fault.TRAFFIC_SURGE:
+        chosen |= {r.signal: r for r in reversed(top.readings) if r.signal is Signal.TRAFFIC and r.rising}
+    for reading in sorted(top.readings, key=lambda r: (-telling(r), r.measure, r.evidence)):
+        if reading.strength > SHOWN and harmful(reading):
+            chosen.setdefault(reading.signal, reading)
+    return tuple(chosen.values())[:3]
+
+
+def _findings(judged: Sequence[Blame], guilty: Suspect | None) -> tuple[Finding, ...]:
+    """Causes before victims, services by blame, within a service by strength; a call told from both ends is told once."""
+    ordered = sorted(judged, key=lambda one: (one.explained_by is not None, -one.score, one.service))
+    told: set[tuple[object, ...]] = set()
+    found: list[Finding] = []
+    for place, one in enumerate(ordered):
+        if place == 0 and guilty is not None:
+            found.append(_change_finding(one, guilty))
+        weights = sorted(one.readings, key=lambda r: (-telling(r), r.measure, r.evidence, r.text))
+        for reading in weights:
+            key = (reading.evidence, reading.measure, reading.call or reading.service, reading.text)
+            if reading.strength >= SHOWN and key not in told:
+                told.add(key)
+                found.append(_finding(one, reading))
+    return tuple(found[:FINDINGS])
+
+
+def _finding(one: Blame, reading: Reading) -> Finding:
+    return Finding(
+        service=one.service,
+        signal=reading.signal,
+        statement=of_reading(reading, one.explained_by),
+        score=one.score + telling(reading),
+        onset_s=reading.onset_s,
+        before=reading.before,
+        after=reading.after,
+        unit=reading.unit,
+        explained_by=one.explained_by,
+    )
+
+
+def _change_finding(one: Blame, guilty: Suspect) -> Finding:
+    return Finding(
+        service=one.service,
+        signal=Signal.CHANGE,
+        statement=of_suspect(guilty, one.service),
+        score=one.score + guilty.guilt,
+        onset_s=guilty.change.at_s,
+    )
