@@ -30,13 +30,14 @@ def usual_series(now: SeriesBody, earlier: Sequence[SeriesBody], scope: Scope) -
 def _same_move(now: ServiceSeries, earlier: ServiceSeries | None, scope: Scope) -> bool:
     if earlier is None:
         return False
-    today, then = _shift(now.series, scope), _shift(earlier.series, scope)
+    today, then = level_shift(now.series, scope), level_shift(earlier.series, scope)
     if today is None or then is None or today == 0:
         return False
     return then / today >= _SAME
 
 
-def _shift(series: Series, scope: Scope) -> float | None:
+def level_shift(series: Series, scope: Scope) -> float | None:
+    """Median of the incident less median of the baseline; None where either side has too few points."""
     before, after = _known(series.within(scope.baseline)), _known(series.within(scope.window))
     if min(len(before), len(after)) < _POINTS_MIN:
         return None
