@@ -21,7 +21,7 @@ ENV PATH=/opt/groundwire/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     GROUNDWIRE_HOME=/data \
     GROUNDWIRE_HOST=0.0.0.0
-USER groundwire
+USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

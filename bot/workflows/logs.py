@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bot.domain.evidence import PatternsBody, SeriesBody, ServiceSeries, Signal
+from bot.domain.evidence import Pattern, PatternsBody, SeriesBody, ServiceSeries, Signal
 from bot.domain.query import LogCountQuery, LogQuery, Matcher, Op, Selector, one_of
 from bot.domain.report import Gap
 from bot.domain.scope import Scope, Window
 from bot.domain.series import Series
-from bot.evidence.patterns import Sample, patterns_in
+from bot.evidence.patterns import Sample, buckets_over, patterns_in
 from bot.evidence.seasonal import level_shift
 from bot.ports import LinesAnswer, LogSource, SeriesAnswer
 from bot.reasoning.inventory import service_in
@@ -156,24 +156,28 @@ async def _read(streams: _Streams, scope: Scope, lookout: Lookout) -> Draft | No
         (window, quiet, QUIET_LINES),
     ]
     answers = await asyncio.gather(*(_lines(streams, when, where, limit, lookout) for when, where, limit in asked))
-    read = [answer for answer in answers if answer is not None]
+    buckets = buckets_over(aligned(scope.whole, _STEP_S), step_for(scope.whole, _STEP_S))
+    patterns: list[Pattern] = []
+    read: list[LinesAnswer] = []
+    for side in (0, 2):  # loud, then quiet: each as baseline and incident, which only say something together
+        before, after = answers[side], answers[side + 1]
+        if before is not None and after is not None:
+            samples = _sample(before, scope.baseline), _sample(after, window)
+            patterns += patterns_in(streams.service, *samples, scope, buckets)
+            read += [before, after]
     if not read:
         return None
-    samples = [_sample(answer, when) for answer, (when, _, _) in zip(answers, asked, strict=True) if answer is not None]
-    step_s = step_for(scope.whole, _STEP_S)
-    start_s = aligned(scope.whole, step_s).start_s
-    patterns = patterns_in(streams.service, samples, scope, bucket_start_s=start_s, bucket_step_s=step_s)
     return Draft(
         title=f"log patterns of {streams.service}",
         source=streams.source.name,
         query="\n".join(dict.fromkeys(answer.query for answer in read)),
         window=scope.whole,
         body=PatternsBody(
-            patterns=patterns[:PATTERNS_MAX],
+            patterns=tuple(patterns[:PATTERNS_MAX]),
             lines_read=sum(len(answer.lines) for answer in read),
             lines_total=None,
-            bucket_start_s=start_s,
-            bucket_step_s=step_s,
+            bucket_start_s=buckets.start_s,
+            bucket_step_s=buckets.step_s,
         ),
         link=next((answer.link for answer in read if answer.link), None),
         warnings=tuple(dict.fromkeys(w for answer in read for w in answer.warnings)),
