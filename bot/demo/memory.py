@@ -251,6 +251,7 @@ class RecordingNotifier:
         self.announced: list[tuple[Question, Scope, Thread]] = []
         self.progressed: list[tuple[Thread, str]] = []
         self.published: list[tuple[Thread, Question, Report]] = []
+        self.pointed: list[tuple[Question, Thread]] = []
         self.said: list[tuple[Thread, str]] = []
         self.whispered: list[Whisper] = []
         self.decisions: list[tuple[Click, Suggestion, Decision]] = []
@@ -268,6 +269,9 @@ class RecordingNotifier:
     async def publish(self, thread: Thread, question: Question, report: Report) -> None:
         if all(shown.investigation != report.investigation for _, _, shown in self.published):
             self.published.append((thread, question, report))
+
+    async def point_to(self, question: Question, thread: Thread) -> None:
+        self.pointed.append((question, thread))
 
     async def say(self, thread: Thread, text: str) -> None:
         self.said.append((thread, text))
