@@ -12,11 +12,14 @@ from bot.domain.query import Matcher, MetricQuery, Op, Selector
 _CLASSIC_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _CLASSIC_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
-# Words the grammar gives another meaning where a metric's name stands (2.42 refuses `on{..}`, measured; the last row came later).
+# Words the grammar gives another meaning where a metric's name stands (2.42 refuses `on{..}`, measured; the last row is of 3.x).
 _RESERVED = frozenset(
-    "inf nan on ignoring group_left group_right bool atan2 group and or unless offset by without "
-    "sum avg count min max stddev stdvar topk bottomk count_values quantile start end "
-    "limitk limit_ratio step range anchored smoothed fill fill_left fill_right".split()
+    (
+        *("inf", "nan", "on", "ignoring", "group_left", "group_right", "bool", "atan2", "group", "and", "or", "unless"),
+        *("offset", "by", "without", "sum", "avg", "count", "min", "max", "stddev", "stdvar", "topk", "bottomk"),
+        *("count_values", "quantile", "start", "end"),
+        *("limitk", "limit_ratio", "step", "range", "anchored", "smoothed", "fill", "fill_left", "fill_right"),
+    )
 )
 _NUMBERS = frozenset(["inf", "nan"])  # numbers even where a label's name stands
 
@@ -38,7 +41,7 @@ def render(query: MetricQuery) -> str:
 
 
 def selector_text(selector: Selector) -> str:
-    """The selector alone, such as `up{job="api"}`; always one that a server accepts, which wants one matcher that is not empty."""
+    """The selector alone, such as `up{job="api"}`. One that could match everything is kept acceptable by `__name__!=""`."""
     conditions = list(selector.matchers)
     name = selector.metric or ""
     if name and (not _is_plain_metric(name) or any(matcher.label == "__name__" for matcher in conditions)):
