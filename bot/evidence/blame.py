@@ -50,16 +50,22 @@ _IDLE_SHARE = (
 _LEAST_BUSY = 0.2
 _CALLER = 0.5  # a caller of the asked service can be its cause only by what it sends
 _ONLY_CALL = 0.3
+_CALLS_A_REQUEST = 3  # a request may call the same service a few times, or try again, and waits for all of them
 _ELSEWHERE = 0.25  # neither above nor below the asked service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blame:
-    """How much speaks for a service being the cause. `explained` is the share that trouble of others explains, 0..1."""
+    """How much speaks for a service being the cause.
+
+    `trouble` is how far it is out of normal, whoever is to blame; `score` is what is left of that when the share that trouble
+    of others explains (`explained`, 0..1) is taken away, by how well it can reach the service asked about.
+    """
 
     service: str
     score: float
     readings: tuple[Reading, ...]
+    trouble: float = 0.0
     explained: float = 0.0
     explained_by: str | None = None
 
@@ -97,6 +103,7 @@ def blame(scope: Scope, readings: Sequence[Reading], graph: Graph, tolerance_s: 
                 service=name,
                 score=score,
                 readings=judged.readings,
+                trouble=judged.trouble,
                 explained=judged.explained,
                 explained_by=judged.explained_by,
             )
@@ -127,7 +134,12 @@ def _judge(court: _Court, service: str) -> Blame:
     score = _fuse(mine, explained)
     victim = root is not None and explained >= 0.4 and score < court.judged[root].score
     court.judged[service] = Blame(
-        service=service, score=score, readings=mine, explained=explained, explained_by=root if victim else None
+        service=service,
+        score=score,
+        readings=mine,
+        trouble=_fuse(mine, 0.0),
+        explained=explained,
+        explained_by=root if victim else None,
     )
     return court.judged[service]
 
@@ -143,10 +155,10 @@ def _fuse(readings: Iterable[Reading], explained: float) -> float:
 
 def _explains(court: _Court, caller: str, mine: Sequence[Reading], callee: Blame) -> float:
     """How much of a caller's trouble a callee explains, 0..1."""
-    if callee.score + callee.explained < ABNORMAL:
+    if callee.trouble < ABNORMAL:
         return 0.0
-    trouble = min(1.0, max(callee.score, ABNORMAL if callee.explained_by else 0.0) / (2 * ABNORMAL))
-    share = court.calls.link(caller, callee.service) * trouble * _time_share(mine, callee.readings)
+    enough = min(1.0, callee.trouble / (2 * ABNORMAL))
+    share = court.calls.link(caller, callee.service) * enough * _time_share(mine, callee.readings)
     began, its = _began(mine), _began(callee.readings)
     if began is not None and its is not None and its > began + court.tolerance_s:
         share *= 0.4
@@ -167,7 +179,7 @@ def _time_share(mine: Sequence[Reading], others: Sequence[Reading]) -> float:
     if not theirs or added <= 0:
         return 1.0
     # Other failures of the callee still explain errors of the caller, so a fast callee keeps a small share.
-    return min(1.0, max(0.2, max(theirs) / added))
+    return min(1.0, max(0.2, _CALLS_A_REQUEST * max(theirs) / added))
 
 
 def _began(readings: Sequence[Reading]) -> float | None:
