@@ -170,7 +170,8 @@ class People:
     async def press_stop(self, user: str, channel: str, thread_ts: str) -> None:
         """Presses Slack's own Stop button of an agent session; the open streams of the thread end."""
         who, where = self._present(user, channel)
-        streams = [m for m in self.state.thread(where.id, thread_ts) if m.stream == "open"]
+        oldest = self._world.clock() - self._world.limits.stream_s
+        streams = [m for m in self.state.thread(where.id, thread_ts) if m.stream == "open" and m.stream_since >= oldest]
         for stream in streams:
             self.state.change_message(stream, stream="stopped_by_user")
         event = {
