@@ -31,7 +31,7 @@ class GitRepository:
     """A local clone that somebody keeps up to date. `branch` is what runs in the environment.
 
     All commits concern `service`; in a repository of many services `prefixes` maps path prefixes (`services/cart`) to them
-    instead. `link` is the address of a commit with `{commit}` in it.
+    instead. `link` is the address of a commit with `{sha}` in it.
     """
 
     path: Path
@@ -114,7 +114,7 @@ class GitChanges:
             files=files,
             diff=diff,
             source=self._name,
-            link=repository.link.replace("{commit}", commit.sha) if repository.link else None,
+            link=repository.link.replace("{sha}", commit.sha) if repository.link else None,
         )
 
     async def _commits(self, repository: GitRepository, window: Window) -> list[_Commit]:

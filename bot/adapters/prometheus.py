@@ -56,6 +56,7 @@ class PrometheusSource:
         *,
         environment: str | None = None,
         service_labels: Sequence[str] = DEFAULT_SERVICE_LABELS,
+        resolution_s: int = 30,
         max_parallel: int = MOST_PARALLEL,
         max_bytes: int = MAX_BYTES,
         max_label_sets: int = MAX_LABEL_SETS,
@@ -65,6 +66,7 @@ class PrometheusSource:
         self._name = name
         self._environment = environment
         self._service_labels = tuple(service_labels)
+        self._resolution_s = resolution_s
         self._max_label_sets = max_label_sets
         self._parameters = dict(parameters or {})
         self._explore = explore_url
@@ -84,10 +86,22 @@ class PrometheusSource:
     def service_labels(self) -> tuple[str, ...]:
         return self._service_labels
 
+    @property
+    def resolution_s(self) -> int:
+        return self._resolution_s
+
+    async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
+        parameters = self._within(window)
+        return await self._api.ask(
+            lambda client: client.prometheus.get_label_names(parameters),
+            lambda said: frozenset(map(str, said.data)),
+            timeout_s=timeout_s,
+        )
+
     async def label_values(self, label: str, window: Window, *, timeout_s: float) -> tuple[str, ...]:
-        parameters = {**self._parameters, "start": f"{window.start_s:.3f}", "end": f"{window.end_s:.3f}"}
         if not label:
             return ()
+        parameters = self._within(window)
 
         def work(client: Client) -> Any:
             return client.prometheus.get_label_values(label_in_path(label), parameters)
@@ -153,6 +167,9 @@ class PrometheusSource:
         """Lets go of threads and connections."""
         self._api.close()
 
+    def _within(self, window: Window) -> dict[str, str]:
+        return {**self._parameters, "start": f"{window.start_s:.3f}", "end": f"{window.end_s:.3f}"}
+
     async def _version(self, timeout_s: float) -> str:
         started_s = time.monotonic()
         try:
@@ -177,7 +194,10 @@ def grid_of(window: Window, step_s: int) -> Grid:
 
 
 def series_on_grid(said: Said, grid: Grid) -> tuple[tuple[Series, ...], tuple[str, ...]]:
-    """The series of an answer in order of their labels, each with every point of the grid, and what was left out of them."""
+    """The series of an answer in order of their labels, each with every point of the grid, and what was left out of them.
+
+    A series without a single value on the grid is left out: to a reader it does not exist.
+    """
     series: list[Series] = []
     infinite = histograms = 0
     for labels, points in _entries(said):
@@ -186,7 +206,8 @@ def series_on_grid(said: Said, grid: Grid) -> tuple[tuple[Series, ...], tuple[st
             continue
         values, unbounded = _values_on_grid(points, grid)
         infinite += unbounded
-        series.append(Series(labels=_labels(labels), start_s=grid.start_s, step_s=grid.step_s, values=values))
+        if not all(map(math.isnan, values)):
+            series.append(Series(labels=_labels(labels), start_s=grid.start_s, step_s=grid.step_s, values=values))
     warnings = []
     if infinite:
         warnings.append(f"{infinite} infinite values (a division by zero) are treated as missing")

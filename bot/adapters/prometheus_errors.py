@@ -46,7 +46,7 @@ def overloaded(source: str, status: int, text: str, retry_after_s: float | None)
     return Passing(
         "MET-003",
         f"Metric source {source} cannot answer now (HTTP {status}): {text}",
-        "Ask again in a minute; if it happens often, raise the server's limits or lower max_parallel of the source.",
+        "Ask again in a minute; if it happens often, give the server more resources or higher limits.",
         retry_after_s=retry_after_s,
     )
 
@@ -63,7 +63,7 @@ def not_allowed(source: str, status: int) -> QueryRefused:
     return QueryRefused(
         "MET-005",
         f"Metric source {source} does not let us in (HTTP {status}).",
-        "Check user and password, bearer_file, headers and tenant of the source.",
+        "Check basic_user and its password, bearer_file, headers and tenant of the source.",
     )
 
 
