@@ -16,15 +16,7 @@ _INDEXED_ATTRIBUTES = (
     "deployment.environment.name",
     "cloud.region",
     "cloud.availability_zone",
-    *(
-        f"k8s.{name}.name"
-        for name in (
-            "cluster",
-            "namespace",
-            "pod",
-            "container",
-        )
-    ),
+    *(f"k8s.{kind}.name" for kind in ("cluster", "namespace", "pod", "container")),
     "container.name",
     *(f"k8s.{kind}.name" for kind in ("replicaset", "deployment", "statefulset", "daemonset", "cronjob", "job")),
 )
@@ -39,7 +31,7 @@ def drilldown_limits(limits: Limits, version: str) -> dict[str, Any]:
             "log_level_fields": list(LEVEL_FIELDS),
             "max_entries_limit_per_query": limits.max_entries,
             "max_line_size_truncate": False,
-            "max_query_bytes_read": "0B",
+            "max_query_bytes_read": f"{limits.max_query_bytes or 0}B",
             "max_query_length": prometheus_duration(limits.max_query_length_ns),
             "max_query_lookback": "0s",
             "max_query_range": "0s",

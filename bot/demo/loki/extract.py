@@ -16,6 +16,8 @@ BROKEN_JSON = "Value looks like object, but can't find closing '}' symbol"
 # Numbers stay as they are spelled, and control characters inside strings are let through, as in Loki's reader.
 _DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str, parse_constant=str)
 _PATH_STEP = re.compile(r'\["([^"]*)"\]|\[(\d+)\]|([^.\[\]"]+)')
+# Objects within objects that are still looked into when the outermost is cut off.
+_DEEPEST = 20
 _SPACE = re.compile(r"\s*")
 _LOGFMT = re.compile(r'([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*)))?')
 _LOGFMT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -36,8 +38,10 @@ def scan_json(line: str) -> JsonScan:
     """The fields of the object in `line`, as far as they are readable; numbers as spelled."""
     try:
         value = _DECODER.decode(line)
+    except RecursionError:  # nested deeper than any log line has reason to be
+        return JsonScan({}, complete=False)
     except ValueError:
-        return _scan_broken(line, _after_space(line, 0))
+        return _scan_broken(line, _after_space(line, 0), _DEEPEST)
     return JsonScan(value) if isinstance(value, dict) else JsonScan({}, complete=False)
 
 
@@ -46,9 +50,9 @@ def _after_space(line: str, at: int) -> int:
     return space.end() if space else at
 
 
-def _scan_broken(line: str, at: int) -> JsonScan:
+def _scan_broken(line: str, at: int, depth: int) -> JsonScan:
     fields: dict[str, Any] = {}
-    if line[at : at + 1] != "{":
+    if line[at : at + 1] != "{" or not depth:
         return JsonScan(fields, complete=False)
     while True:
         try:
@@ -62,8 +66,8 @@ def _scan_broken(line: str, at: int) -> JsonScan:
             return JsonScan(fields, complete=False)
         try:
             fields[name], at = _DECODER.raw_decode(line, at)
-        except ValueError:
-            return JsonScan(fields, complete=False, unfinished={name: _scan_broken(line, at)})
+        except (ValueError, RecursionError):
+            return JsonScan(fields, complete=False, unfinished={name: _scan_broken(line, at, depth - 1)})
         at = _after_space(line, at)
         if line[at : at + 1] != ",":
             return JsonScan(fields, complete=False)

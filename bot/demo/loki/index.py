@@ -44,6 +44,12 @@ def volumes(tenant: Tenant, request: VolumeRequest) -> Volumes:
     return [(dict(group), size) for group, size in ranked[: request.limit]]
 
 
+def bytes_to_read(tenant: Tenant, matchers: tuple[Matcher, ...], start_ns: int, end_ns: int) -> int:
+    """How much a query over these streams and this time (ns) would read."""
+    start_ms, end_ms = start_ns // _MILLISECOND_NS, end_ns // _MILLISECOND_NS
+    return sum(_bytes_between(stream, start_ms, end_ms) for stream in tenant.select(matchers))
+
+
 def _volume_groups(stream: Stream, request: VolumeRequest) -> Iterable[tuple[tuple[str, str], ...]]:
     names = request.target_labels or tuple(matcher.name for matcher in request.matchers)
     if request.by_label_name:

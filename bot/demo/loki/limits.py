@@ -7,7 +7,7 @@ from bot.demo.loki.units import HOUR_NS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Sizes in bytes, times in ns. `max_sample_age_ns` None accepts lines of any age."""
+    """Sizes in bytes, times in ns. None for the last two means no limit."""
 
     max_entries: int = 5000
     max_series: int = 500
@@ -20,3 +20,4 @@ class Limits:
     creation_grace_ns: int = HOUR_NS // 6
     out_of_order_ns: int = HOUR_NS
     max_sample_age_ns: int | None = None
+    max_query_bytes: int | None = None

@@ -73,7 +73,10 @@ def _entry(value: list[Any]) -> tuple[int, str, Mapping[str, str]]:
         raise TypeError("unmarshalerDecoder: structured metadata has to be strings")
     if not line.isascii():
         line = line.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
-    return int(value[0]), line, metadata
+    time_ns = int(value[0])
+    if abs(time_ns) >= 2**63:
+        raise ValueError("unmarshalerDecoder: a time has to fit into 64 bits")
+    return time_ns, line, metadata
 
 
 def push(tenant: Tenant, user: str, batches: list[Batch], limits: Limits, now_ns: int) -> None:

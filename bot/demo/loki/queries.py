@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bot.demo.loki import answers, parameters
+from bot.demo.loki.index import bytes_to_read
 from bot.demo.loki.limits import Limits
 from bot.demo.loki.logs import LogRequest, categorized_streams, plain_streams, select_rows
 from bot.demo.loki.metrics import evaluate
@@ -20,6 +21,7 @@ from bot.demo.loki.syntax import (
     RangeAggregation,
     VectorAggregation,
 )
+from bot.demo.loki.units import size_text
 from bot.demo.loki.vectors import Labels, Matrix
 
 CATEGORIZE = "categorize-labels"
@@ -42,6 +44,7 @@ def range_query(tenant: Tenant, asked: Parameters, flags: list[str], limits: Lim
             "max entries limit per query exceeded, limit > max_entries_limit_per_query "
             f"({limit} > {limits.max_entries})",
         )
+    _check_bytes(bytes_to_read(tenant, query.matchers, start_ns, end_ns), limits)
     rows = select_rows(
         tenant,
         LogRequest(
@@ -58,6 +61,7 @@ def _metric_range(
     start_ns, end_ns = span_ns
     step_ns = parameters.step(asked, start_ns, end_ns, limits)
     parameters.check_length(end_ns - start_ns + _longest_range(query), limits)
+    _check_bytes(_metric_bytes(tenant, query, start_ns, end_ns), limits)
     # Points lie on multiples of the step: the start is rounded down, the end up.
     first_ns = start_ns // step_ns * step_ns
     last_ns = -(-end_ns // step_ns) * step_ns
@@ -80,11 +84,33 @@ def instant_query(tenant: Tenant, asked: Parameters, limits: Limits, now_ns: int
             "log queries are not supported as an instant query type, please change your query to a range query type",
         )
     parameters.check_length(_longest_range(query), limits)
+    _check_bytes(_metric_bytes(tenant, query, time_ns, time_ns), limits)
     found = evaluate(query, tenant, [time_ns])
     if isinstance(found, float):
         return answers.scalar(found)
     _check_series(found, limits)
     return answers.vector(found, _order(query, found))
+
+
+def _metric_bytes(tenant: Tenant, query: Metric, start_ns: int, end_ns: int) -> int:
+    return sum(
+        bytes_to_read(
+            tenant,
+            aggregation.selector.matchers,
+            start_ns - aggregation.range_ns - aggregation.offset_ns,
+            end_ns - aggregation.offset_ns,
+        )
+        for aggregation in _range_aggregations(query)
+    )
+
+
+def _check_bytes(size: int, limits: Limits) -> None:
+    if limits.max_query_bytes is not None and size > limits.max_query_bytes:
+        raise Refusal(
+            400,
+            f"the query would read too many bytes (query: {size_text(size)}, limit: {size_text(limits.max_query_bytes)}); "
+            "consider adding more specific stream selectors or reduce the time range of the query",
+        )
 
 
 def _check_series(found: Matrix, limits: Limits) -> None:

@@ -111,6 +111,15 @@ def prometheus_duration(duration_ns: int) -> str:
     return text
 
 
+def size_text(size: int) -> str:
+    """Bytes in the largest binary unit, with one decimal below ten: `39 MiB`, `9.5 KiB`."""
+    amount, unit = float(size), 0
+    while amount >= 1024 and unit < 6:
+        amount, unit = amount / 1024, unit + 1
+    number = f"{amount:.1f}".removesuffix(".0") if amount < 10 else f"{amount:.0f}"
+    return f"{number} {('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB')[unit]}"
+
+
 def number_text(value: float) -> str:
     """A sample value as Loki prints it: shortest form that reads back the same, never with an exponent."""
     if math.isnan(value):
