@@ -163,7 +163,11 @@ class ChangeSource(Protocol):
 
 
 Step = Callable[[str, Callable[[], Awaitable[Json]]], Awaitable[Json]]
-"""Runs a named piece of outside work once: after a restart a finished step gives its stored result instead of running again."""
+"""Runs a named piece of outside work once: after a restart a finished step gives its stored result instead of running again.
+
+A GroundwireError it raised is stored and raised again too. A name occurs once in a story, and a story takes its steps in the
+same order every time; steps side by side are begun together. Results arrive as JSON leaves them (a tuple is a list).
+"""
 
 Story = Callable[[Json, Step], Awaitable[None]]
 """A workflow as the journal runs it: its input and the way to take steps."""
@@ -176,17 +180,22 @@ class Journal(Protocol):
         """Opens the journal and goes on with unfinished work. `stories` are all workflows by name."""
 
     async def accept(self, key: str, story: str, payload: Json) -> bool:
-        """Work is durably on its way when this returns. False: this key was accepted before, nothing was added."""
+        """Work is durably on its way when this returns. False: this key was accepted before, nothing was added.
+
+        Raises ValueError for a story nobody knows, StoreError when it cannot be stored: then nothing was accepted.
+        """
 
     async def wait(self, key: str, *, timeout_s: float) -> None:
         """Returns when the work has ended; raises TimeoutError when it has not in time."""
 
-    async def unfinished(self) -> tuple[str, ...]: ...
+    async def unfinished(self) -> tuple[str, ...]:
+        """The keys of work that has not ended, oldest first. A story that raised has ended."""
 
     async def cancel(self, key: str) -> None:
         """Stops the work where it stands; nothing happens when it has ended or is not known."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Within 10 s. Work that has not ended goes on at the next start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -200,7 +200,7 @@ class DbosJournal:
             "log_level": "WARNING",  # below that it advertises a paid service
             "max_executor_threads": _THREADS,
             # We wait for no notifications; the thread that looks for them only has to notice the end soon.
-            "notification_listener_polling_interval_sec": 0.2,
+            "notification_listener_polling_interval_sec": 0.1,
         }
         DBOS(config=config)
 

@@ -14,6 +14,7 @@ from bot.domain.question import Question, Thread, ThreadMessage
 from bot.domain.report import Report
 from bot.domain.scope import Scope
 from bot.domain.suggestion import Click, Decision, Suggestion
+from bot.errors import GroundwireError
 from bot.ports import Health, Investigation, Person, Story
 
 
@@ -62,6 +63,7 @@ class _Work:
     story: str
     payload: str
     steps: dict[str, str] = field(default_factory=dict)
+    refusals: dict[str, GroundwireError] = field(default_factory=dict)
     ended: bool = False
     failure: BaseException | None = None
     task: asyncio.Task[None] | None = None
@@ -133,9 +135,20 @@ class MemoryJournal:
         work.task = asyncio.create_task(self._tell(work), name=key)
 
     async def _tell(self, work: _Work) -> None:
+        taken: set[str] = set()
+
         async def step(name: str, effect: Callable[[], Awaitable[Json]]) -> Json:
+            if name in taken:
+                raise ValueError(f"the step {name!r} occurs twice in one story")
+            taken.add(name)
+            if name in work.refusals:
+                raise work.refusals[name]
             if name not in work.steps:
-                work.steps[name] = json.dumps(await effect())
+                try:
+                    work.steps[name] = json.dumps(await effect())
+                except GroundwireError as error:
+                    work.refusals[name] = error
+                    raise
             return json.loads(work.steps[name])
 
         telling = asyncio.ensure_future(self._stories[work.story](json.loads(work.payload), step))
