@@ -242,7 +242,7 @@ async def test_reactions_stop_and_invitations_are_told_to_the_app() -> None:
         async def note(event: dict[str, Any]) -> None:
             seen.append(event)
 
-        for name in ("reaction_added", "agent_session_stopped", "member_joined_channel"):
+        for name in ("reaction_added", "agent_session_stopped", "member_joined_channel", "tokens_revoked"):
             app.event(name)(note)
 
         async with over_http(ws, app):
@@ -253,8 +253,11 @@ async def test_reactions_stop_and_invitations_are_told_to_the_app() -> None:
             await ws.settled()
             await ws.invite_bot("random")
             await ws.settled()
+            await ws.tell_app({"type": "tokens_revoked", "tokens": {"bot": ["UBOT"]}})
+            await ws.settled()
 
-        assert [event["type"] for event in seen] == ["reaction_added", "agent_session_stopped", "member_joined_channel"]
+        types = [event["type"] for event in seen]
+        assert types == ["reaction_added", "agent_session_stopped", "member_joined_channel", "tokens_revoked"]
         assert (seen[0]["item"]["ts"], seen[0]["user"]) == (said.ts, "UBEN")
         assert seen[1]["streaming_message_ts"] == []
         assert "UBOT" in ws.state.channels["C0RANDOM"].members
@@ -271,6 +274,10 @@ async def test_what_nobody_could_do_raises() -> None:
             await ws.say("zoe", "checkout", "hi")
         with pytest.raises(LookupError, match="not in perf"):
             await ws.command("ben", "perf", "/debug")
+        with pytest.raises(LookupError, match="is archived"):
+            await ws.say("ana", "old-incidents", "hi")
+        with pytest.raises(LookupError, match="there is no message"):
+            await ws.say("ana", "checkout", "hi", thread_ts="1.000001")
         with pytest.raises(LookupError, match="there is: reject"):
             await ws.click("ana", message, "approve")
         with pytest.raises(LookupError, match="cannot see"):

@@ -65,7 +65,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One line of the record: what was sent, the how-manieth time, and how it went."""
+    """One line of the record: what was sent, how it went, and `number` 0 for the first time, 1 for the first redelivery."""
 
     parcel: Parcel
     number: int

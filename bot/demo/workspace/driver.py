@@ -35,7 +35,7 @@ APP_TOKEN = "xapp-local-workspace-app"  # noqa: S105
 SIGNING_SECRET = "local-workspace-signing-secret"  # noqa: S105
 EVENTS = frozenset(
     {
-        *("app_mention", "message.im", "app_home_opened", "app_context_changed", "reaction_added"),
+        *("app_mention", "message.im", "app_home_opened", "reaction_added"),
         *("agent_session_stopped", "member_joined_channel"),
     }
 )

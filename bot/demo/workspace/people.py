@@ -77,6 +77,10 @@ class People:
         and the message events it is subscribed to. `both` sends a mention as app_mention and as message event; `redeliver`
         sends each event that many times more. Delivery goes on in the background: see `settled`."""
         who, where = self._present(user, channel)
+        if where.is_archived:
+            raise LookupError(f"{where.name} is archived")
+        if thread_ts and self.state.message(where.id, thread_ts) is None:
+            raise LookupError(f"there is no message {thread_ts} in {where.name or where.id}")
         typed = payloads.escaped(text)
         message = self.state.post(
             now=self._world.clock(),
@@ -185,6 +189,10 @@ class People:
         if "agent_session_stopped" in self._events:
             self._send_event(event, where)
         self._world.bell.ring()
+
+    async def tell_app(self, event: Json, channel: str | None = None) -> None:
+        """Sends any other event, such as link_shared or tokens_revoked, whether the app subscribed or not."""
+        self._send_event(event, self._channel(channel) if channel else None)
 
     async def click(
         self, user: str, target: Message | View, action_id: str, value: str | None = None, *, as_seen: bool = False
@@ -295,13 +303,13 @@ class People:
         self._world.bell.ring()
         return ack
 
-    def _send_event(self, event: Json, channel: Channel, redeliver: int = 0) -> None:
+    def _send_event(self, event: Json, channel: Channel | None, redeliver: int = 0) -> None:
         envelope = payloads.event_callback(
             self.state,
             event,
             event_id=self.state.next_id("Ev"),
             now=self._world.clock(),
-            is_ext_shared=channel.is_ext_shared,
+            is_ext_shared=channel is not None and channel.is_ext_shared,
         )
         self._courier.deliver_later(Parcel(kind="events_api", payload=envelope), again=redeliver)
 

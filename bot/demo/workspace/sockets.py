@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import WSMsgType, web
 
@@ -24,7 +24,6 @@ class Connection:
     deaf: bool = False
     answers_pings: bool = True
     draining: bool = False
-    pending: dict[str, asyncio.Future[Json]] = field(default_factory=dict)
 
     async def send(self, message: Json) -> None:
         """Writes one message, unless the socket is deaf or already closed."""
@@ -39,6 +38,8 @@ class Sockets:
         self._world = world
         self._ping_s = ping_s
         self._turn = 0
+        # By envelope id and not by socket: during a reconnect Slack's client acknowledges on its new socket.
+        self._pending: dict[str, asyncio.Future[Json]] = {}
         self.connections: list[Connection] = []
 
     def add_routes(self, app: web.Application) -> None:
@@ -66,7 +67,7 @@ class Sockets:
         self._turn += 1
         connection = ready[self._turn % len(ready)]
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        connection.pending[envelope["envelope_id"]] = answer
+        self._pending[envelope["envelope_id"]] = answer
         try:
             await connection.send(envelope)
             async with asyncio.timeout(self._world.limits.ack_s):
@@ -74,7 +75,7 @@ class Sockets:
         except (TimeoutError, ConnectionError):
             return Ack(error="http_timeout", elapsed_s=time.monotonic() - started)
         finally:
-            connection.pending.pop(envelope["envelope_id"], None)
+            self._pending.pop(envelope["envelope_id"], None)
         return Ack(status=200, payload=payload, elapsed_s=time.monotonic() - started)
 
     async def disconnect(self, reason: str = "refresh_requested") -> int:
@@ -137,15 +138,14 @@ class Sockets:
             if message.type is WSMsgType.PING and connection.answers_pings:
                 await connection.socket.pong(message.data)
             elif message.type is WSMsgType.TEXT:
-                _take_ack(connection, message.data)
+                self._take_ack(message.data)
 
-
-def _take_ack(connection: Connection, text: str) -> None:
-    try:
-        ack = json.loads(text)
-    except ValueError:
-        return
-    answer = connection.pending.get(str(ack.get("envelope_id"))) if isinstance(ack, dict) else None
-    if answer is not None and not answer.done():
-        payload = ack.get("payload")
-        answer.set_result(payload if isinstance(payload, dict) else {})
+    def _take_ack(self, text: str) -> None:
+        try:
+            ack = json.loads(text)
+        except ValueError:
+            return
+        answer = self._pending.get(str(ack.get("envelope_id"))) if isinstance(ack, dict) else None
+        if answer is not None and not answer.done():
+            payload = ack.get("payload")
+            answer.set_result(payload if isinstance(payload, dict) else {})
