@@ -62,14 +62,16 @@ class DbosJournal:
     occurs once in it. What a step raises is remembered like a result.
 
     dbos keeps its state in the process, so one journal runs at a time; `stop` takes that state down whole, and then
-    another may start. `finish_s` is how long `stop` lets the steps being taken go on.
+    another may start. `poll_s` is how often accepted work is looked for, `finish_s` how long `stop` lets the steps being
+    taken go on.
     """
 
     _live: ClassVar["DbosJournal | None"] = None
 
-    def __init__(self, url: str, *, at_once: int = 8, finish_s: float = _FINISH_S) -> None:
+    def __init__(self, url: str, *, at_once: int = 8, poll_s: float = _POLL_S, finish_s: float = _FINISH_S) -> None:
         self._url = url
         self._at_once = at_once
+        self._poll_s = poll_s
         self._finish_s = finish_s
         self._stories: Mapping[str, Story] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
@@ -182,7 +184,7 @@ class DbosJournal:
             system_database_engine=self._engine, serializer=JsonSerializer(), application_name=_APPLICATION
         )
         # Before the launch: dbos notices a queue that comes later only after up to a second.
-        client.register_queue(_QUEUE, worker_concurrency=self._at_once, polling_interval_sec=_POLL_S)
+        client.register_queue(_QUEUE, worker_concurrency=self._at_once, polling_interval_sec=self._poll_s)
         return client
 
     def _launch(self) -> None:

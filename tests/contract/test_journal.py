@@ -39,7 +39,9 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     memory = MemoryJournal()
     url = database_url(tmp_path / "home")
     # A step that never ends must not hold up the restart a test asks for.
-    bench = Bench((lambda: memory) if request.param == "memory" else (lambda: DbosJournal(url, finish_s=0.05)))
+    bench = Bench(
+        (lambda: memory) if request.param == "memory" else (lambda: DbosJournal(url, poll_s=0.02, finish_s=0.05))
+    )
     yield bench
     await bench.journal.stop()
 
