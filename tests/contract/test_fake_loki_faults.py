@@ -206,6 +206,26 @@ async def test_lines_no_one_would_write_are_stored_and_given_back(client: Client
 @pytest.mark.parametrize(
     "query",
     [
+        '{app="web"} |= ip("nowhere")',
+        '{app="web"} | line_format "{{replace .a}}"',
+        '{app="web"} | line_format "{{nothing .a}}"',
+        '{app="web"} | regexp "(?P<a"',
+        "2 ^ 10000 and 1",
+        "{" * 300,
+        "(" * 3000,
+        "\x00",
+    ],
+)
+async def test_a_query_that_makes_no_sense_is_refused(client: Client, query: str) -> None:
+    answer = await client.get(params={**QUERY, "query": query})
+
+    assert answer.status == 400
+    assert answer.text.startswith("parse error")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
         '{app="a", pod=~"x.*"} |= "b" or "c" != "d" | json x="y.z" | level="error" and status>=500 or took>1.5s',
         '{app="a"} | logfmt --strict | label_format x=y,z="{{.a}}" | keep a,b=~"c" | decolorize',
         'sum by (app)(rate({app="a"} |~ "x" [5m] offset 1h)) / on (app) group_left (team) count_over_time({app="b"}[1h])',

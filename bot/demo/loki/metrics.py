@@ -97,11 +97,10 @@ def _condition_names(condition: LabelCondition) -> Iterator[str]:
 
 def _binary(query: BinaryOperation, tenant: Tenant, times_ns: Sequence[int]) -> Matrix | float:
     left, right = evaluate(query.left, tenant, times_ns), evaluate(query.right, tenant, times_ns)
-    if isinstance(left, float) and isinstance(right, float):
-        result = combine(query.op, left, right, return_bool=True)
-        return math.nan if result is None else result
     if isinstance(right, float):
-        assert not isinstance(left, float)
+        if isinstance(left, float):
+            result = combine(query.op, left, right, return_bool=True)
+            return math.nan if result is None else result
         return with_scalar(query.op, left, right, scalar_left=False, return_bool=query.return_bool)
     if isinstance(left, float):
         return with_scalar(query.op, right, left, scalar_left=True, return_bool=query.return_bool)

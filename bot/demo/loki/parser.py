@@ -48,10 +48,7 @@ _PRECEDENCE = (
 @lru_cache(maxsize=1024)
 def parse_query(text: str) -> Query:
     """The log or metric query `text` stands for. Raises ParseRefusal."""
-    reader = _Grammar(text)
-    query = reader.expression()
-    if reader.token.kind != "end":
-        reader.unexpected()
+    query = _read(text)
     if isinstance(query, LogSelector):
         check_selector(query)
     return query
@@ -59,15 +56,23 @@ def parse_query(text: str) -> Query:
 
 def parse_matchers(text: str, *, any_stream: bool) -> tuple[Matcher, ...]:
     """The matchers of `{...}`; `any_stream` allows those that match everything. Raises ParseRefusal, Refusal."""
-    reader = _Grammar(text)
-    query = reader.expression()
-    if reader.token.kind != "end":
-        reader.unexpected()
+    query = _read(text)
     if not isinstance(query, LogSelector) or query.stages:
         raise Refusal(400, "only label matchers are supported")
     if not any_stream:
         check_selector(query)
     return query.matchers
+
+
+def _read(text: str) -> Query:
+    reader = _Grammar(text)
+    try:
+        query = reader.expression()
+    except RecursionError as error:
+        raise ParseRefusal("brackets are nested too deeply") from error
+    if reader.token.kind != "end":
+        reader.unexpected()
+    return query
 
 
 class _Grammar(TokenReader):
@@ -266,11 +271,13 @@ class _RangeParts:
 
 
 def _operation(op: str, left: Query, right: Query, return_bool: bool, matching: Matching) -> Metric:
-    for side, leg in (("left", left), ("right", right)):
-        if isinstance(leg, LogSelector):
-            raise ParseRefusal(f"unexpected type for {side} leg of binary operation ({op}): a log query")
+    left, right = _metric_leg("left", op, left), _metric_leg("right", op, right)
     if op in ("or", "and", "unless") and (isinstance(left, Literal) or isinstance(right, Literal)):
         raise ParseRefusal(f"unexpected literal in a leg of logical/set binary operation ({op})")
-    assert not isinstance(left, LogSelector)
-    assert not isinstance(right, LogSelector)
     return BinaryOperation(op=op, left=left, right=right, return_bool=return_bool, matching=matching)
+
+
+def _metric_leg(side: str, op: str, leg: Query) -> Metric:
+    if isinstance(leg, LogSelector):
+        raise ParseRefusal(f"unexpected type for {side} leg of binary operation ({op}): a log query")
+    return leg

@@ -1,12 +1,12 @@
 """The stages of a log pipeline at work on lines and labels."""
 
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.demo.loki.addresses import address_test
 from bot.demo.loki.extract import (
     BROKEN_JSON,
     flat_fields,
@@ -37,7 +37,6 @@ from bot.demo.loki.units import parse_duration, parse_size
 from bot.demo.loki.validation import matches
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_ADDRESS = re.compile(r"[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]*")
 _ERROR_LABELS = ("__error__", "__error_details__")
 
 
@@ -164,32 +163,13 @@ def line_test(line_filter: LineFilter) -> Callable[[str], bool]:
 def _needle_test(op: str, needle: Needle) -> Callable[[str], bool]:
     text = needle.text
     if needle.is_ip:
-        inside = _ip_test(text)
-        return lambda line: any(inside(candidate) for candidate in _ADDRESS.findall(line))
+        return address_test(text)
     if op in ("|=", "!="):
         return lambda line: text in line
     if op in ("|>", "!>"):
         return lambda line: pattern_matches(text, line)
     search = compile_regex(text).search
     return lambda line: search(line) is not None
-
-
-def _ip_test(text: str) -> Callable[[str], bool]:
-    first, _, last = text.partition("-")
-    networks = (
-        list(ipaddress.summarize_address_range(ipaddress.IPv4Address(first), ipaddress.IPv4Address(last)))
-        if last
-        else [ipaddress.ip_network(text, strict=False)]
-    )
-
-    def inside(candidate: str) -> bool:
-        try:
-            address = ipaddress.ip_address(candidate.strip("."))
-        except ValueError:
-            return False
-        return any(address in network for network in networks)
-
-    return inside
 
 
 def _condition(condition: LabelCondition) -> Callable[[LineLabels], bool]:
@@ -201,7 +181,7 @@ def _condition(condition: LabelCondition) -> Callable[[LineLabels], bool]:
     if condition.kind == "string":
         return _text_compare(condition)
     if condition.kind == "ip":
-        inside = _ip_test(str(condition.value))
+        inside = address_test(str(condition.value))
         return lambda labels: inside(labels.get(condition.name) or "") is (condition.op == "=")
     return _amount_compare(condition)
 

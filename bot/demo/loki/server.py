@@ -147,8 +147,8 @@ async def _answered(loki: FakeLoki, request: web.Request, handler: _Handler) -> 
     if faults.planned:
         return _planned(faults.planned.popleft())
     response = await handler(request)
-    if faults.cut_after_bytes is not None and isinstance(response, web.Response):
-        return await _cut(request, response, faults.cut_after_bytes)
+    if faults.cut_after_bytes is not None and isinstance(response, web.Response) and isinstance(response.body, bytes):
+        return await _cut(request, response, response.body[: faults.cut_after_bytes])
     return response
 
 
@@ -161,12 +161,11 @@ def _planned(answer: PlannedAnswer) -> web.Response:
     return response
 
 
-async def _cut(request: web.Request, whole: web.Response, size: int) -> web.StreamResponse:
+async def _cut(request: web.Request, whole: web.Response, body: bytes) -> web.StreamResponse:
     part = web.StreamResponse(status=whole.status, headers={"Content-Type": whole.headers["Content-Type"]})
     part.enable_chunked_encoding()
     await part.prepare(request)
-    assert isinstance(whole.body, bytes)
-    await part.write(whole.body[:size])
+    await part.write(body)
     if request.transport is not None:
         request.transport.close()
     return part

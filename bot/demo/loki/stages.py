@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from bot.demo.loki.addresses import address_test
 from bot.demo.loki.extract import check_pattern
 from bot.demo.loki.reader import TokenReader
 from bot.demo.loki.refusal import ParseRefusal
@@ -74,6 +75,7 @@ def _needle(reader: TokenReader) -> Needle:
     reader.symbol("(")
     text = reader.string()
     reader.symbol(")")
+    address_test(text)
     return Needle(text=text, is_ip=True)
 
 

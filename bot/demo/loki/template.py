@@ -13,19 +13,26 @@ _Piece = Callable[[Lookup], str]
 _WORD = re.compile(r'\s*(\.[A-Za-z_]\w*|__line__|__timestamp__|"(?:[^"\\]|\\.)*"|`[^`]*`|-?\d+|[A-Za-z]\w*)\s*')
 _ACTION = re.compile(r"\{\{-?(.*?)-?\}\}", re.DOTALL)
 
-_FUNCTIONS: dict[str, Callable[..., str]] = {
-    "upper": str.upper,
-    "ToUpper": str.upper,
-    "lower": str.lower,
-    "ToLower": str.lower,
-    "title": str.title,
-    "trim": str.strip,
-    "len": lambda text: str(len(text.encode())),
-    "default": lambda fallback, text: text or fallback,
-    "replace": lambda old, new, text: text.replace(old, new),
-    "trimPrefix": lambda prefix, text: text.removeprefix(prefix),
-    "trimSuffix": lambda suffix, text: text.removesuffix(suffix),
-    "trunc": lambda count, text: text[: int(count)] if int(count) >= 0 else text[int(count) :],
+
+def _truncated(count: str, text: str) -> str:
+    length = int(count) if re.fullmatch(r"-?\d+", count) else len(text)
+    return text[:length] if length >= 0 else text[length:]
+
+
+# name -> number of arguments, function
+_FUNCTIONS: dict[str, tuple[int, Callable[..., str]]] = {
+    "upper": (1, str.upper),
+    "ToUpper": (1, str.upper),
+    "lower": (1, str.lower),
+    "ToLower": (1, str.lower),
+    "title": (1, str.title),
+    "trim": (1, str.strip),
+    "len": (1, lambda text: str(len(text.encode()))),
+    "default": (2, lambda fallback, text: text or fallback),
+    "replace": (3, lambda old, new, text: text.replace(old, new)),
+    "trimPrefix": (2, lambda prefix, text: text.removeprefix(prefix)),
+    "trimSuffix": (2, lambda suffix, text: text.removesuffix(suffix)),
+    "trunc": (2, _truncated),
 }
 
 
@@ -54,10 +61,10 @@ def _constant(text: str) -> _Piece:
 
 
 def _pipeline(text: str) -> _Piece:
-    value: _Piece | None = None
-    for command in text.split("|"):
+    first, *others = text.split("|")
+    value = _command(first, None)
+    for command in others:
         value = _command(command, value)
-    assert value is not None
     return value
 
 
@@ -71,9 +78,11 @@ def _command(text: str, piped: _Piece | None) -> _Piece:
     arguments = [_operand(word) for word in (words[1:] if is_call else words)] + ([piped] if piped else [])
     if not is_call:
         return arguments[0]
-    function = _FUNCTIONS.get(words[0])
-    if function is None:
+    if words[0] not in _FUNCTIONS:
         raise ParseRefusal(f'invalid line template: template: line:1: function "{words[0]}" not defined')
+    wanted, function = _FUNCTIONS[words[0]]
+    if len(arguments) != wanted:
+        raise ParseRefusal(f"invalid line template: template: line:1: wrong number of args for {words[0]}")
     return lambda lookup: function(*(argument(lookup) for argument in arguments))
 
 

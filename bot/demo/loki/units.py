@@ -63,9 +63,9 @@ def parse_time(text: str) -> int:
     if "." in text:
         try:
             seconds = float(text)
-        except ValueError:
+            whole = math.floor(seconds)
+        except (ValueError, OverflowError):
             return _parse_rfc3339(text)
-        whole = math.floor(seconds)
         return whole * SECOND_NS + round((seconds - whole) * 1000) * 1_000_000
     if re.fullmatch(r"[+-]?\d+", text):
         return int(text) * SECOND_NS if len(text) <= 10 else int(text)

@@ -76,13 +76,22 @@ def _modulo(left: float, right: float) -> float:
     return math.fmod(left, right) if right else math.nan
 
 
+def _power(left: float, right: float) -> float:
+    try:
+        return math.pow(left, right)
+    except OverflowError:
+        return math.inf
+    except ValueError:  # a root of a negative number, or zero to a negative power
+        return math.nan
+
+
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "/": _divide,
     "%": _modulo,
-    "^": math.pow,
+    "^": _power,
 }
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
