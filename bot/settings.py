@@ -43,7 +43,7 @@ def _table(help: str, factory: type[T]) -> T:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explore:
+class ExploreSettings:
     """Where a reference opens its query."""
 
     kind: str = _setting("`grafana` (Explore) or `prometheus` (the server's own graph page; metrics only).", "grafana")
@@ -70,7 +70,7 @@ class SourceSettings:
     cert_file: str = _setting("Client certificate for mutual TLS (PEM).", "")
     key_file: str = _setting("Its private key (PEM).", "")
     service_labels: tuple[str, ...] = _setting("Labels that name a service, best first.", SERVICE_LABELS)
-    explore: Explore = _table("Where people open a query.", Explore)  # noqa: RUF009  # makes a field
+    explore: ExploreSettings = _table("Where people open a query.", ExploreSettings)  # noqa: RUF009  # makes a field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +99,9 @@ class GitSettings:
     path: str = _setting("Directory of the clone.", "")
     service: str = _setting("The service it holds; empty when `prefixes` tell.", "")
     prefixes: Mapping[str, str] = _table("For a repository of many services: path prefix to service.", dict)
+    branch: str = _setting("The branch that runs in that environment.", "HEAD")
     environment: str = _setting("The environment it belongs to; empty: it serves all.", "")
-    link: str = _setting("Address of a commit, with `{sha}`.", "")
+    link: str = _setting("Address of a commit, with `{commit}` in it.", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

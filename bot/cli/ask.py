@@ -1,0 +1,88 @@
+"""`groundwire ask`: one investigation without Slack, the report on standard output."""
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from bot.adapters.clock import SystemClock
+from bot.adapters.telemetry import configure_logging
+from bot.cli.saving import save_incident
+from bot.cli.terminal import TerminalNotifier
+from bot.demo.memory import FixedDirectory, MemoryJournal, MemoryStore, RecordingMeter
+from bot.domain.codec import to_json
+from bot.domain.question import Origin, Question
+from bot.errors import AskError, ConfigError
+from bot.ports import Ports
+from bot.settings import Settings, environment_of_process, read_settings
+from bot.wiring import guarded_sources, investigator_of, ownership_of, sources_of, stories_of
+from bot.workflows.investigate import INVESTIGATION_S
+
+TEAM = "terminal"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Asks, prints, and gives 0; 1 when the question could not be understood."""
+    settings = read_settings(environment_of_process(), working_directory=Path.cwd())
+    configure_logging(level="WARNING")
+    return asyncio.run(ask(settings, arguments.question, as_json=arguments.json, save=arguments.save))
+
+
+async def ask(settings: Settings, text: str, *, as_json: bool, save: str | None) -> int:
+    clock, store, journal, meter = SystemClock(), MemoryStore(), MemoryJournal(), RecordingMeter()
+    sources = sources_of(settings.file, environment_of_process())
+    if not (sources.metrics or sources.logs):
+        raise ConfigError(
+            "CFG-015", "No source is configured.", "Set PROMETHEUS_URL or LOKI_URL, or name sources in groundwire.toml."
+        )
+    notifier = TerminalNotifier(store, zone=ZoneInfo(settings.file.zone), width=_width())
+    ports = Ports(
+        sources=guarded_sources(sources, clock, meter),
+        store=store,
+        journal=journal,
+        notifier=notifier,
+        directory=FixedDirectory(),
+        clock=clock,
+        meter=meter,
+        ownership=ownership_of(settings.file),
+    )
+    question = Question(
+        key=f"inv:{TEAM}:{secrets.token_hex(8)}",
+        team_id=TEAM,
+        channel_id=TEAM,
+        thread=None,
+        asker_id="you",
+        asker_zone=settings.file.zone,
+        text=text,
+        asked_at_s=clock.now_s(),
+        origin=Origin.TERMINAL,
+    )
+    await journal.start(stories_of(ports, investigator_of(settings.file)))
+    await journal.accept(question.key, "investigate", to_json(question))
+    await journal.wait(question.key, timeout_s=2 * INVESTIGATION_S)
+    failure = journal.failure(question.key)
+    if failure is not None:
+        raise failure
+    report = await store.report(question.key)
+    if report is None:
+        raise AskError("ASK-001", " ".join(notifier.refused) or "The question was not understood.", "Ask again.")
+    evidence = await store.evidence(TEAM, question.key)
+    if save is not None:
+        save_incident(Path(save), report, evidence)
+    if as_json:
+        json.dump({"report": to_json(report), "evidence": to_json(evidence)}, sys.stdout, indent=2, allow_nan=False)
+        print()
+    else:
+        print(notifier.text)
+    return 0
+
+
+def _width() -> int:
+    try:
+        return min(os.get_terminal_size().columns, 120)
+    except OSError:  # not a terminal
+        return 100
