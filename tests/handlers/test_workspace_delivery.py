@@ -175,7 +175,7 @@ async def test_no_retry_is_honoured_and_commands_are_never_redelivered() -> None
 
 
 async def test_an_app_that_takes_too_long_gets_the_event_again_and_the_person_is_told() -> None:
-    async with Workspace(limits=Limits(ack_s=0.15), retry_delays_s=(0.0,)) as ws:
+    async with Workspace(limits=Limits(ack_s=0.3), retry_delays_s=(0.0,)) as ws:
         app, calls = bolt_app(ws), list[str]()
         release = asyncio.Event()
 

@@ -44,7 +44,7 @@ async def test_a_command_goes_down_the_socket_and_its_ack_comes_back() -> None:
 
 
 async def test_an_unacknowledged_event_comes_again_in_a_new_envelope() -> None:
-    async with Workspace(limits=Limits(ack_s=0.15), retry_delays_s=(0.0,)) as ws:
+    async with Workspace(limits=Limits(ack_s=0.3), retry_delays_s=(0.0,)) as ws:
         app, seen = bolt_app(ws), list[tuple[str, str, str]]()
         release = asyncio.Event()
 
@@ -91,7 +91,7 @@ async def test_a_refresh_makes_the_client_reconnect_and_nothing_is_lost() -> Non
 
 
 async def test_a_deaf_socket_stays_open_and_hears_nothing() -> None:
-    async with Workspace(limits=Limits(ack_s=0.1), retry_delays_s=(0.0,)) as ws, over_socket(ws, app_with_command(ws)):
+    async with Workspace(limits=Limits(ack_s=0.3), retry_delays_s=(0.0,)) as ws, over_socket(ws, app_with_command(ws)):
         ws.deafen(answer_pings=True)
         unheard = await ws.command("ana", "checkout", "/debug", "hello?")
 

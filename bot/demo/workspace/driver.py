@@ -30,9 +30,9 @@ from bot.demo.workspace.world import Fault, World
 
 T = TypeVar("T")
 
-BOT_TOKEN = "xoxb-local-workspace-bot"  # noqa: S105 - these three open nothing but this server
-APP_TOKEN = "xapp-local-workspace-app"  # noqa: S105
-SIGNING_SECRET = "local-workspace-signing-secret"  # noqa: S105
+BOT_TOKEN = "xoxb-local-workspace-bot"  # noqa: S105 # nosec B105 - these three open nothing but this server
+APP_TOKEN = "xapp-local-workspace-app"  # noqa: S105 # nosec B105
+SIGNING_SECRET = "local-workspace-signing-secret"  # noqa: S105 # nosec B105
 EVENTS = frozenset(
     {
         *("app_mention", "message.im", "app_home_opened", "reaction_added"),

@@ -9,7 +9,7 @@ from bot.demo.workspace.shapes import message_json, view_json
 from bot.demo.workspace.state import Channel, Json, Message, State, User, View
 
 # The legacy verification token: present in every payload, meaningless beside the signature.
-LEGACY_TOKEN = "local-workspace"  # noqa: S105
+LEGACY_TOKEN = "local-workspace"  # noqa: S105 # nosec B105
 _CONTROL = re.compile(r"<(?:[@#!]|https?://|mailto:|tel:)[^<>]*>|[&<>]")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")

@@ -245,9 +245,10 @@ class People:
         action = answer.get("response_action")
         if action == "errors":
             return
-        new = answer.get("view")
-        if action in ("update", "push") and refused_view(new, surface="modal", limits=self._world.limits) is None:
-            assert isinstance(new, dict)
+        if action in ("update", "push"):
+            new = answer.get("view")
+            if not isinstance(new, dict) or refused_view(new, surface="modal", limits=self._world.limits):
+                return  # Slack shows "we had some trouble connecting" and leaves the modal as it is
             if action == "update":
                 self.state.change_view(view.id, body=new)
             else:
