@@ -30,7 +30,8 @@ from bot.demo.workspace.world import Fault, World
 
 T = TypeVar("T")
 
-BOT_TOKEN = "xoxb-local-workspace-bot"  # noqa: S105 # nosec B105 - these three open nothing but this server
+# These three open nothing but this server.
+BOT_TOKEN = "xoxb-local-workspace-bot"  # noqa: S105 # nosec B105
 APP_TOKEN = "xapp-local-workspace-app"  # noqa: S105 # nosec B105
 SIGNING_SECRET = "local-workspace-signing-secret"  # noqa: S105 # nosec B105
 EVENTS = frozenset(
