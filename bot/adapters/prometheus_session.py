@@ -67,6 +67,7 @@ class PrometheusSession(requests.Session):
                 data=params if method == "POST" else None,
                 params=None if method == "POST" else params,
                 headers=headers,
+                verify=self.verify,  # said here, because REQUESTS_CA_BUNDLE would win over the session's
                 timeout=(min(left_s, _CONNECT_WITHIN_S), left_s),
                 allow_redirects=False,
                 stream=True,
