@@ -42,7 +42,7 @@ def configure_logging(*, level: str = "INFO", stream: TextIO = sys.stderr) -> No
             foreign_pre_chain=ours,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
+                _json_without_secrets,
             ],
         )
     )
@@ -58,11 +58,12 @@ def _without_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {key: _redacted(value) if key not in _LOGGING_INTERNALS else value for key, value in event.items()}
 
 
-def _line_without_secrets(_: WrappedLogger, __: str, line: str) -> str:
+def _json_without_secrets(logger: WrappedLogger, method: str, event: EventDict) -> str:
     # The values went through already, as plain text; only here does a key such as `token` stand beside its value.
-    return redact_secrets(line)
+    return redact_secrets(str(_RENDER(logger, method, event)))
 
 
+_RENDER = structlog.processors.JSONRenderer()
 _LOGGING_INTERNALS = ("_record", "_from_structlog")
 
 

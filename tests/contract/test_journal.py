@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
+import structlog
 
 from bot.adapters.database import database_url
 from bot.adapters.journal import DbosJournal
@@ -42,8 +43,9 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     bench = Bench(
         (lambda: memory) if request.param == "memory" else (lambda: DbosJournal(url, poll_s=0.02, finish_s=0.05))
     )
-    yield bench
-    await bench.journal.stop()
+    with structlog.testing.capture_logs():  # drawing the traceback of a story's failure takes half a second
+        yield bench
+        await bench.journal.stop()
 
 
 def giving(value: Json) -> Callable[[], Awaitable[Json]]:
