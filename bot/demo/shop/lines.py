@@ -1,0 +1,156 @@
+"""The log lines of a shop: every hour of every stream, the same lines whatever window is asked for."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bot.demo.shop.day import DAY_S
+from bot.demo.shop.format import Event, written
+from bot.demo.shop.noise import Draw, counts, draw, words
+from bot.demo.shop.pods import Pod
+from bot.demo.shop.shop import Shop
+from bot.demo.shop.topology import Kind, Language, Service
+from bot.demo.shop.voices import Voice, voices
+from bot.domain.logs import LogLine
+
+HOUR_S = 3600
+DEPLOYER = Service(name="deployer", language=Language.GO)  # not called by anybody: it only tells what it rolled out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """Something said once."""
+
+    at_s: float
+    service: Service
+    pod: str
+    level: str
+    event: Event
+
+
+class Lines:
+    """All log lines of a shop. Hours are written when first asked for and kept."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._hours: dict[tuple[str, int], tuple[LogLine, ...]] = {}
+        self._voices: dict[tuple[str, int], list[Voice]] = {}
+        self._pods = {s.name: [p for p in shop.pods if p.service.name == s.name] for s in shop.topology.services}
+        self._moments = tuple(_moments(shop))
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names of everything that logs, sorted."""
+        return tuple(sorted((*self._pods, DEPLOYER.name)))
+
+    def between(self, service: str, start_s: float, end_s: float) -> Iterator[LogLine]:
+        """The lines with `start_s <= t < end_s`, oldest first; none after the shop's present."""
+        first_ns, end_ns = round(start_s * 1e9), round(min(end_s, self._shop.now_s) * 1e9)
+        for hour in range(int(start_s // HOUR_S), int(min(end_s, self._shop.now_s) // HOUR_S) + 1):
+            for line in self.hour(service, hour):
+                if first_ns <= line.ts_ns < end_ns:
+                    yield line
+
+    def hour(self, service: str, hour: int) -> tuple[LogLine, ...]:
+        """All lines of one service in one hour (hours since the epoch), oldest first."""
+        key = (service, hour)
+        if key not in self._hours:
+            found = [*self._once(service, hour)]
+            if service != DEPLOYER.name:
+                found += self._spoken(self._shop.topology.service(service), hour)
+            self._hours[key] = tuple(sorted(found, key=lambda line: (line.ts_ns, line.line)))
+        return self._hours[key]
+
+    def labels(self, service: Service, pod: str) -> Mapping[str, str]:
+        """The labels of a stream."""
+        topology = self._shop.topology
+        return {
+            topology.dialect.log_service_label: service.name,
+            "namespace": topology.namespace,
+            topology.dialect.env_label: topology.env,
+            "pod": pod,
+            "container": service.name,
+        }
+
+    def _once(self, service: str, hour: int) -> Iterator[LogLine]:
+        for moment in self._moments:
+            if moment.service.name == service and int(moment.at_s // HOUR_S) == hour:
+                text = written(moment.service, moment.level, moment.event, moment.at_s, draw(0, service))
+                labels = self.labels(moment.service, moment.pod)
+                yield LogLine(ts_ns=round(moment.at_s * 1e9), line=text, labels=labels, level=moment.level)
+
+    def _spoken(self, service: Service, hour: int) -> Iterator[LogLine]:
+        shop = self._shop
+        number = hour * HOUR_S // DAY_S
+        day = shop.day(number)
+        low = (hour * HOUR_S - number * DAY_S) // shop.step_s
+        tick = day.tick[low : low + HOUR_S // shop.step_s]
+        labels = {pod.name: self.labels(service, pod.name) for pod in self._pods[service.name]}
+        for voice in self._voices_of(service, number):
+            key = day.key("line", service.name, voice.name)
+            rate = voice.rate[low : low + HOUR_S // shop.step_s]
+            if not rate.any():
+                continue
+            many = counts(key, tick, rate * shop.step_s)
+            for at in np.flatnonzero(many):
+                start_s = float(day.at_s[low + at])
+                for word in words(key ^ int(tick[at]), np.arange(int(many[at]))).tolist():
+                    d = Draw(word)
+                    at_s = start_s + d.share() * shop.step_s
+                    pod = _speaker(self._pods[service.name], at_s, d)
+                    if pod is not None:
+                        text = written(service, voice.level, voice.say(d), at_s, d)
+                        yield LogLine(ts_ns=int(at_s * 1e9), line=text, labels=labels[pod.name], level=voice.level)
+
+    def _voices_of(self, service: Service, number: int) -> list[Voice]:
+        key = (service.name, number)
+        if key not in self._voices:
+            self._voices[key] = voices(self._shop.day(number), service)
+        return self._voices[key]
+
+
+def _speaker(pods: list[Pod], at_s: float, d: Draw) -> Pod | None:
+    """One of the pods that answer at this moment."""
+    there = [pod for pod in pods if pod.born_s <= at_s < pod.gone_s and not _is_down(pod, at_s)]
+    return d.pick(there) if there else None
+
+
+def _is_down(pod: Pod, at_s: float) -> bool:
+    return any(kill <= at_s < back for kill, back in zip(pod.kills_s, pod.starts_s[1:], strict=True))
+
+
+def _moments(shop: Shop) -> Iterator[_Moment]:
+    """Starts of processes, roll-outs and reloads of configuration."""
+    for pod in shop.pods:
+        if pod.service.kind is Kind.WEB:
+            for start in pod.starts_s:
+                yield from _start(pod, start)
+    for service, deploys in shop.past.deploys.items():
+        for deploy in deploys:
+            told: dict[str, str | int | float] = {
+                "app": service,
+                "version": deploy.version,
+                "commit": deploy.commit[:7],
+                "author": deploy.author,
+                "env": shop.topology.env,
+            }
+            event = Event(message="rollout finished", fields=told)
+            yield _Moment(at_s=deploy.at_s + 35.0, service=DEPLOYER, pod="deployer-0", level="info", event=event)
+    for change in shop.past.configs:
+        pods = [p for p in shop.pods if p.service.name == change.service and p.born_s <= change.at_s < p.gone_s]
+        fields: dict[str, str | int | float] = {"revision": change.commit.sha[:7], "changed": change.key}
+        event = Event(message="configuration reloaded", fields=fields)
+        for pod in pods:
+            yield _Moment(
+                at_s=change.at_s + 0.2 * pod.index, service=pod.service, pod=pod.name, level="info", event=event
+            )
+
+
+def _start(pod: Pod, at_s: float) -> Iterator[_Moment]:
+    told = {"version": pod.version, "commit": pod.commit[:7]}
+    for after_s, event in (
+        (0.4, Event(message=f"starting {pod.service.name}", fields=told)),
+        (3.1, Event(message="listening on :8080")),
+    ):
+        yield _Moment(at_s=at_s + after_s, service=pod.service, pod=pod.name, level="info", event=event)
