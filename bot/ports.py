@@ -182,7 +182,8 @@ class Journal(Protocol):
     async def accept(self, key: str, story: str, payload: Json) -> bool:
         """Work is durably on its way when this returns. False: this key was accepted before, nothing was added.
 
-        Raises ValueError for a story nobody knows, StoreError when it cannot be stored: then nothing was accepted.
+        Raises ValueError for a story nobody knows, StoreError when it could not be stored (or not in time: accepting the
+        same key again is always safe).
         """
 
     async def wait(self, key: str, *, timeout_s: float) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from bot.adapters.database import database_file, open_database, store_errors
 from bot.adapters.lock import DirectoryLock
 from bot.domain.codec import Json
+from bot.errors import StoreError
 from bot.ports import Step, Story
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _POLL_S = (
 )
 _BUSY_TIMEOUT_MS = 30_000  # dbos' own figure: its threads wait for the lock rather than fail
 _THREADS = 16  # for dbos' checkpoints, each of about a millisecond
+_ACCEPT_S = 2.5  # for work to be stored; Slack gives up after 3 s, and dbos would wait for a locked file for ever
 _FINISH_S = 5.0  # for the steps being taken when the journal stops; this and the next two together stay below 10 s
 _CANCEL_S = 2.0  # for stories to let go of what they hold
 _DESTROY_S = 2.5  # for dbos' threads
@@ -62,16 +64,25 @@ class DbosJournal:
     occurs once in it. What a step raises is remembered like a result.
 
     dbos keeps its state in the process, so one journal runs at a time; `stop` takes that state down whole, and then
-    another may start. `poll_s` is how often accepted work is looked for, `finish_s` how long `stop` lets the steps being
-    taken go on.
+    another may start. `poll_s` is how often accepted work is looked for, `accept_s` how long storing it may take, `finish_s`
+    how long `stop` lets the steps being taken go on.
     """
 
     _live: ClassVar["DbosJournal | None"] = None
 
-    def __init__(self, url: str, *, at_once: int = 8, poll_s: float = _POLL_S, finish_s: float = _FINISH_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        at_once: int = 8,
+        poll_s: float = _POLL_S,
+        accept_s: float = _ACCEPT_S,
+        finish_s: float = _FINISH_S,
+    ) -> None:
         self._url = url
         self._at_once = at_once
         self._poll_s = poll_s
+        self._accept_s = accept_s
         self._finish_s = finish_s
         self._stories: Mapping[str, Story] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
@@ -121,9 +132,16 @@ class DbosJournal:
         }
         client = self._opened
         try:
-            await self._in_thread(lambda: client.enqueue(options, story, payload))
+            async with asyncio.timeout(self._accept_s):
+                await self._in_thread(lambda: client.enqueue(options, story, payload))
         except error.DBOSWorkflowIDInUseError:
             return False
+        except TimeoutError:
+            raise StoreError(
+                "STO-005",
+                f"The database did not take new work within {self._accept_s:g} s.",
+                "Close database tools that have the file open and ask again.",
+            ) from None
         return True
 
     async def wait(self, key: str, *, timeout_s: float) -> None:

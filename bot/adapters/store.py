@@ -48,6 +48,7 @@ class SqlStore:
     async def close(self) -> None:
         if self._engine is not None:
             await self._run(self._writer, self._engine.dispose)
+            self._engine = None
         self._writer.shutdown(wait=False)
         self._readers.shutdown(wait=False)
 

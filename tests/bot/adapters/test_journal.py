@@ -190,6 +190,48 @@ async def test_a_second_bot_on_the_same_directory_is_refused(home: Path, journal
     await journal.start({})
 
 
+async def test_a_locked_file_refuses_new_work_in_time_and_loses_none(home: Path) -> None:
+    journal = DbosJournal(database_url(home), poll_s=0.02, accept_s=0.2)
+    await journal.start({"nothing": nothing})
+    holder = sqlite3.connect(home / "groundwire.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreError) as refused:
+        await journal.accept("k", "nothing", 1)
+    holder.close()
+    await journal.accept("k", "nothing", 1)
+    await journal.wait("k", timeout_s=SOON_S)
+
+    assert refused.value.code == "STO-005"
+    assert rows(home, "SELECT workflow_uuid, status FROM workflow_status") == [("k", "SUCCESS")]
+    await journal.stop()
+
+
+async def test_a_story_that_never_survives_is_given_up_after_three_restarts(home: Path) -> None:
+    began = asyncio.Event()
+    starts: list[int] = []
+
+    async def story(payload: Json, step: Step) -> None:
+        starts.append(1)
+        began.set()
+        await asyncio.Event().wait()
+
+    for restart in range(5):
+        journal = DbosJournal(database_url(home), poll_s=0.02, finish_s=0)
+        await journal.start({"story": story})
+        if not restart:
+            await journal.accept("k", "story", None)
+        if restart < 4:
+            await asyncio.wait_for(began.wait(), SOON_S)
+            began.clear()
+        else:
+            await journal.wait("k", timeout_s=SOON_S)
+            assert await journal.unfinished() == ()
+        await journal.stop()
+
+    assert len(starts) == 4
+
+
 async def test_a_command_reads_the_store_beside_a_running_bot(home: Path, journal: DbosJournal) -> None:
     await journal.start({"nothing": nothing})
 
