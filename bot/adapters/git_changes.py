@@ -22,7 +22,7 @@ _PARALLEL = 4  # git processes at once
 _GIT = ("git", "--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=false", "-c", "log.showSignature=false")
 _PLAIN_DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--diff-merges=first-parent")
 _LOG_FORMAT = "--format=%x00%H%x00%ct%x00%an%x00%s%x00"
-_NO_COMMITS = "does not have any commits yet"
+_NO_COMMITS = "bad revision 'HEAD'"  # a repository whose first commit is still to come
 _KEPT_ENVIRONMENT = ("PATH", "HOME", "XDG_CONFIG_HOME")  # git itself and the operator's safe.directory list
 
 
