@@ -1,5 +1,6 @@
 """What was changed, by whom, when."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,3 +31,16 @@ class Change:
     diff: str = ""
     source: str = ""
     link: str | None = None
+
+    @property
+    def short_ref(self) -> str:
+        """The ref as people say it: a full commit hash by its first eight digits."""
+        return short_ref(self.ref)
+
+
+def short_ref(ref: str) -> str:
+    """A ref as people say it."""
+    return ref[:8] if _FULL_HASH.fullmatch(ref) else ref
+
+
+_FULL_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

@@ -44,12 +44,16 @@ class ServiceSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesBody:
-    """Numbers of one look: the same measure for one or more services. `unit` is s, /s, ratio, bytes, count or ''."""
+    """Numbers of one look: the same measure for one or more services. `unit` is s, /s, ratio, bytes, count or ''.
+
+    `earlier_s` is how long before their times the samples were really taken: a day or a week for comparisons, else 0.
+    """
 
     signal: Signal
     measure: str
     unit: str
     series: tuple[ServiceSeries, ...]
+    earlier_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

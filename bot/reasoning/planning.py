@@ -259,7 +259,7 @@ def _memory(family: Family, known: dict[str, Family], frame: _Frame) -> list[Loo
         else _limit_of(family, known)
     )
     if limit is not None and limit.label == family.label:
-        measure = f"{_words(family.name)}, share of its limit"
+        measure = f"{_words(family.name)}"
         return [_share(family, limit, frame, Signal.MEMORY, measure, Aggregate.MAX)]
     return [_gauge(family, frame, Signal.MEMORY, _words(family.name), "bytes", Aggregate.MAX)]
 
@@ -346,17 +346,7 @@ def _pool(family: Family, known: dict[str, Family], frame: _Frame) -> list[Look]
         if re.search(r"(pending|wait|idle)", family.name):
             return _waiting(family, known, frame) if "idle" not in family.name else []
         return [_gauge(family, frame, Signal.SATURATION, _words(family.name), "count", Aggregate.SUM, where=where)]
-    return [
-        _share(
-            family,
-            limit,
-            frame,
-            Signal.SATURATION,
-            f"{_words(family.name)}, share of {_words(limit.name)}",
-            Aggregate.SUM,
-            where=where,
-        )
-    ]
+    return [_share(family, limit, frame, Signal.SATURATION, f"{_stem(family.name)} in use", Aggregate.SUM, where=where)]
 
 
 def _other(family: Family, frame: _Frame) -> list[Look]:
@@ -510,6 +500,11 @@ def _share(
         divided_by=_selector(whole, frame),
     )
     return Look(signal=signal, measure=measure, unit="ratio", query=query, family=family)
+
+
+def _stem(name: str) -> str:
+    """What is used, without the word that says it is used: `db client connections` of `db_client_connections_usage`."""
+    return _words(re.sub(r"_+", "_", _USE_WORDS.sub("", name, count=1)).strip("_"))
 
 
 def _words(name: str) -> str:

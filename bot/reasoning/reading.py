@@ -19,7 +19,9 @@ def read_answer(look: Look, answer: Sequence[Series]) -> SeriesBody | None:
         return None
     unit = "s" if look.unit == "ms" else look.unit
     found.sort(key=lambda entry: (entry.service, entry.peer or "", sorted(entry.series.labels.items())))
-    return SeriesBody(signal=look.signal, measure=look.measure, unit=unit, series=tuple(found))
+    return SeriesBody(
+        signal=look.signal, measure=look.measure, unit=unit, series=tuple(found), earlier_s=look.query.offset_s
+    )
 
 
 def _entries(look: Look, series: Series) -> list[ServiceSeries]:

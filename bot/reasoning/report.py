@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from bot.domain.alert import Alert
 from bot.domain.change import Change
 from bot.domain.evidence import AlertsBody, ChangesBody, Evidence, SeriesBody, ServiceSeries
 from bot.domain.question import Question
@@ -24,7 +25,7 @@ from bot.reasoning.suggestions import suggest
 
 # More than this nobody reads at night; the rest stays one tap away in the evidence.
 _FINDINGS_MAX = 8
-_TIMELINE_MAX = 20
+_TIMELINE_MAX = 12
 _CHARTS_MAX = 2
 
 
@@ -50,7 +51,7 @@ def assemble(
         confidence=ranking.confidence,
         confidence_reason=ranking.confidence_reason,
         findings=findings,
-        timeline=timeline(scope, findings, evidence),
+        timeline=timeline(scope, ranking.onset_s, findings, evidence),
         against=ranking.against,
         would_settle=ranking.would_settle,
         coverage=coverage,
@@ -62,31 +63,37 @@ def assemble(
     )
 
 
-def timeline(scope: Scope, findings: Iterable[Finding], evidence: Iterable[Evidence]) -> tuple[Moment, ...]:
-    """What happened when, oldest first: changes, alerts and the moments at which findings left their normal range."""
+def timeline(
+    scope: Scope, onset_s: float | None, findings: Iterable[Finding], evidence: Iterable[Evidence]
+) -> tuple[Moment, ...]:
+    """What happened when, oldest first: changes, alerts and the moments at which findings left their normal range.
+
+    Where there is too much of it, what lies nearest to the onset stays.
+    """
     moments = [Moment(at_s=f.onset_s, statement=f.statement) for f in findings if f.onset_s is not None]
     for one in evidence:
         if isinstance(one.body, ChangesBody):
             moments += [_changed(one.id, c) for c in one.body.changes if scope.whole.covers(c.at_s)]
         elif isinstance(one.body, AlertsBody):
-            moments += [
-                Moment(at_s=a.started_at_s, statement=Statement(text=f"alert {a.name} fires", evidence=(one.id,)))
-                for a in one.body.alerts
-                if a.started_at_s is not None and scope.whole.covers(a.started_at_s)
-            ]
-    moments.sort(key=lambda m: (m.at_s, m.statement.text))
-    return tuple(moments[-_TIMELINE_MAX:])
+            started = [(a, a.started_at_s) for a in one.body.alerts if a.started_at_s is not None]
+            moments += [_fired(one.id, a, at_s, scope) for a, at_s in started if scope.whole.covers(at_s)]
+    different = {(round(m.at_s), m.statement): m for m in moments}.values()
+    middle_s = scope.window.start_s if onset_s is None else onset_s
+    nearest = sorted(different, key=lambda m: (abs(m.at_s - middle_s), m.statement.text))[:_TIMELINE_MAX]
+    return tuple(sorted(nearest, key=lambda m: (m.at_s, m.statement.text)))
+
+
+def _fired(evidence_id: str, alert: Alert, at_s: float, scope: Scope) -> Moment:
+    services = sorted(set(scope.services) & set(alert.labels.values()))
+    of = f" for {', '.join(services)}" if services else ""
+    return Moment(at_s=at_s, statement=Statement(text=f"alert {alert.name} fires{of}", evidence=(evidence_id,)))
 
 
 def _changed(evidence_id: str, change: Change) -> Moment:
     of = f" of {change.service}" if change.service else ""
     by = f" by {change.author}" if change.author else ""
-    return Moment(
-        at_s=change.at_s,
-        statement=Statement(
-            text=f"{change.kind.value} {change.ref}{of}{by}: {change.summary}", evidence=(evidence_id,)
-        ),
-    )
+    text = f"{change.kind.value} {change.short_ref}{of}{by}: {change.summary}"
+    return Moment(at_s=change.at_s, statement=Statement(text=text, evidence=(evidence_id,)))
 
 
 def charts(scope: Scope, ranking: Ranking, evidence: Sequence[Evidence]) -> tuple[Chart, ...]:

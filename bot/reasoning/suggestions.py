@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
+from bot.domain.change import short_ref
 from bot.domain.report import Cause, Fault, Finding
 from bot.domain.suggestion import Risk, Suggestion, SuggestionKind
 
@@ -75,7 +76,11 @@ def suggest(investigation: str, cause: Cause | None, findings: Sequence[Finding]
 
 def _undo(investigation: str, cause: Cause, change: str, evidence: tuple[str, ...]) -> Suggestion:
     config = cause.fault is Fault.BAD_CONFIG
-    title = f"Set {change} of {cause.service} back" if config else f"Revert {change} in {cause.service}"
+    title = (
+        f"Set {short_ref(change)} of {cause.service} back"
+        if config
+        else f"Revert {short_ref(change)} in {cause.service}"
+    )
     detail = (
         "Restores the value from before the change. Undo: set the new value again."
         if config

@@ -48,7 +48,7 @@ async def changes_in(
 def _draft(change: Change, window: Window) -> Draft:
     of = f" of {change.service}" if change.service else ""
     return Draft(
-        title=f"{change.kind.value} {change.ref}{of}",
+        title=f"{change.kind.value} {change.short_ref}{of}",
         source=change.source,
         query=f"changes of {change.service or 'any service'}",
         window=window,

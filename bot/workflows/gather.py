@@ -17,12 +17,8 @@ from bot.workflows.changes import look_at_changes
 from bot.workflows.discover import Survey
 from bot.workflows.logs import look_at_logs
 from bot.workflows.looking import Lookout
-from bot.workflows.metrics import Looked, look_at_metrics, look_earlier, strongest, without_usual
+from bot.workflows.metrics import Habits, Looked, look_at_metrics, look_earlier, strongest
 from bot.workflows.minting import Draft, Mint
-
-
-Habits = dict[str, tuple[tuple[str, str | None], ...]]
-"""By evidence id the (service, peer) of the series that moved the same way a day or a week earlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +29,6 @@ class Gathered:
     coverage: Coverage
     gaps: tuple[Gap, ...]
     habits: Habits
-
-
-def news(evidence: Sequence[Evidence], habits: Habits) -> tuple[Evidence, ...]:
-    """The evidence that ranking should see."""
-    return without_usual(evidence, {key: frozenset(pairs) for key, pairs in habits.items()})
 
 
 async def gather(

@@ -23,8 +23,9 @@ from bot.reasoning.report import assemble
 from bot.reasoning.scoping import BASELINE_MAX_S, Surroundings, changes_scope, understand
 from bot.workflows.discover import Survey, survey
 from bot.workflows.entitle import refusal_of
-from bot.workflows.gather import Habits, gather, news
+from bot.workflows.gather import gather
 from bot.workflows.looking import Lookout
+from bot.workflows.metrics import Habits, news
 from bot.workflows.minting import Mint
 
 # The whole answer is due after 90 s: what exists by then is posted. The rest of the time is for ranking and posting.
@@ -40,7 +41,7 @@ _RUNNING_MAX_S = 180.0
 class Investigator:
     """What the story needs beside the ports: who may ask, other names of services, and the zone where Slack tells none."""
 
-    rules: AccessRules = AccessRules()
+    rules: AccessRules = field(default_factory=AccessRules)
     aliases: Mapping[str, str] = field(default_factory=dict)
     default_zone: str = "UTC"
 
@@ -188,8 +189,9 @@ def _same(mine: Scope, other: Scope) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Looked:
-    """What the gather step hands on (the evidence itself is in the store)."""
+    """What the gather step hands on. The evidence itself is in the store, behind the `held` of earlier asks in the thread."""
 
+    held: int
     coverage: Json
     gaps: Json
     habits: Json
@@ -227,6 +229,7 @@ async def _gather(
     )
     await ports.store.save_evidence(team, investigation.thread_key, gathered.evidence)
     return {
+        "held": len(held),
         "coverage": to_json(gathered.coverage),
         "gaps": to_json((*known.gaps, *gathered.gaps)),
         "habits": gathered.habits,
@@ -238,7 +241,7 @@ async def _conclude(ports: Ports, investigation: Investigation, scope: Scope, lo
     question = investigation.question
     evidence = await ports.store.evidence(question.team_id, investigation.thread_key)
     habits: Habits = {key: tuple((service, peer) for service, peer in pairs) for key, pairs in looked.habits.items()}
-    ranking = rank(scope, news(_current(evidence, scope), habits))
+    ranking = rank(scope, news(evidence[looked.held :], habits))
     report = assemble(
         investigation=investigation.key,
         question=question,
@@ -253,13 +256,6 @@ async def _conclude(ports: Ports, investigation: Investigation, scope: Scope, lo
     await ports.store.save_report(question.team_id, report)
     ports.meter.count("groundwire_investigations_total", outcome=report.confidence.name.lower())
     ports.meter.time("groundwire_investigation_seconds", report.usage.duration_s)
-
-
-def _current(evidence: Sequence[Evidence], scope: Scope) -> tuple[Evidence, ...]:
-    """The evidence that speaks of this scope's time: an earlier ask in the thread may have looked at another."""
-    return tuple(
-        one for one in evidence if one.window.start_s < scope.window.end_s and one.window.end_s > scope.window.start_s
-    )
 
 
 async def _publish(ports: Ports, investigation: Investigation) -> None:

@@ -104,19 +104,21 @@ def strongest(findings: Sequence[Finding], by_evidence: dict[str, Looked]) -> tu
     return tuple(by_evidence[e] for e in cited)[:COMPARED]
 
 
-def without_usual(
-    evidence: Sequence[Evidence], usual: dict[str, frozenset[tuple[str, str | None]]]
-) -> tuple[Evidence, ...]:
-    """The evidence less the series that moved the same way a day or a week earlier: those are a habit, not news."""
+Habits = dict[str, tuple[tuple[str, str | None], ...]]
+"""By evidence id the (service, peer) of the series that moved the same way a day or a week earlier."""
+
+
+def news(evidence: Sequence[Evidence], habits: Habits) -> tuple[Evidence, ...]:
+    """What ranking should see: neither the comparisons themselves nor the series that they show to be a habit."""
 
     def trimmed(one: Evidence) -> Evidence:
-        habits = usual.get(one.id)
-        if not habits or not isinstance(one.body, SeriesBody):
+        usual = habits.get(one.id)
+        if not usual or not isinstance(one.body, SeriesBody):
             return one
-        kept = tuple(entry for entry in one.body.series if (entry.service, entry.peer) not in habits)
+        kept = tuple(entry for entry in one.body.series if (entry.service, entry.peer) not in usual)
         return replace(one, body=replace(one.body, series=kept))
 
-    return tuple(trimmed(one) for one in evidence)
+    return tuple(trimmed(one) for one in evidence if not (isinstance(one.body, SeriesBody) and one.body.earlier_s))
 
 
 def _title(body: SeriesBody) -> str:
