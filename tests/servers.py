@@ -33,7 +33,7 @@ def running_prometheus(
     """A Prometheus that holds `history`, gone at the end.
 
     `history` are OpenMetrics lines (`# TYPE name counter`, `name{labels} value unix_seconds`), one metric family after the
-    other, without the closing `# EOF`. `rules` is the YAML text of a rule file, evaluated every second; `alertmanager` and
+    other; a closing `# EOF` may be missing. `rules` is the YAML text of a rule file, evaluated every second; `alertmanager` and
     `scrape` are addresses (`http://127.0.0.1:1234`) alerts go to and metrics come from every second.
     """
     with tempfile.TemporaryDirectory(prefix="groundwire-prometheus-") as folder:
@@ -80,8 +80,9 @@ def _backfill(home: Path, history: Iterable[str]) -> None:
     with text.open("w") as file:
         lines = 0
         for line in history:
-            file.write(line.rstrip("\n") + "\n")
-            lines += 1
+            if line != "# EOF":  # ours comes below
+                file.write(line.rstrip("\n") + "\n")
+                lines += 1
         file.write("# EOF\n")
     if lines:
         done = subprocess.run(

@@ -130,7 +130,7 @@ def _latest(values: Floats, first: int, step_s: int, at_s: Floats) -> Floats:
     upto = np.clip(np.floor(at_s / step_s).astype(np.int64) - first, -1, len(values) - 1)
     found = np.where(upto >= 0, seen[upto], -1)
     age = at_s - (found + first) * step_s
-    return np.where((found >= 0) & (age < LOOK_BACK_S), values[found], math.nan)
+    return np.where((found >= 0) & (age <= LOOK_BACK_S), values[found], math.nan)
 
 
 def _rate(values: Floats, first: int, step_s: int, at_s: Floats, range_s: int) -> Floats:
