@@ -45,7 +45,7 @@ _BUSY_TIMEOUT_MS = 30_000  # dbos' own figure: its threads wait for the lock rat
 _THREADS = 16  # for dbos' checkpoints, each of about a millisecond
 _ACCEPT_S = 2.5  # for work to be stored; Slack gives up after 3 s, and dbos would wait for a locked file for ever
 _FINISH_S = 5.0  # for the steps being taken when the journal stops; this and the next two together stay below 10 s
-_CANCEL_S = 2.0  # for stories to let go of what they hold
+_CANCEL_S = 1.0  # for stories to let go of what they hold
 _DESTROY_S = 2.5  # for dbos' threads
 _UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
 

@@ -49,7 +49,7 @@ def test_a_line_is_one_json_object_with_service_time_and_context(written: io.Str
 
 
 def test_what_libraries_log_looks_the_same(written: io.StringIO) -> None:
-    logging.getLogger("dbos").warning("queue %s is slow", "stories")
+    logging.getLogger("library").warning("queue %s is slow", "stories")
 
     (line,) = lines(written)
 
