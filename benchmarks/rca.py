@@ -18,7 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,21 @@ from bot.domain.evidence import (
     ChangesBody,
     Evidence,
     GraphBody,
+    Pattern,
+    PatternsBody,
     SeriesBody,
     ServiceSeries,
     Signal,
 )
+from bot.domain.logs import LogLine
 from bot.domain.scope import Edge, Scope, Window
 from bot.domain.series import Series
 from bot.evidence.rank import Ranking, rank
+from bot.evidence.templates import Template, mine
 
 SLI = "frontdoor"  # the set's pseudo-service for what users see; nobody can fix it, so it is asked about and never an answer
 SELF_TIME_STEP_S = 10.0
+BUCKET_S = 5.0  # the Nezha logs last three minutes
 
 # First match wins. Words, not names: nothing here belongs to one system.
 SIGNALS: tuple[tuple[str, Signal], ...] = (
@@ -61,7 +66,7 @@ SIGNALS: tuple[tuple[str, Signal], ...] = (
 SCALES = (
     ("_percent", 0.01, "ratio"),
     ("_pct", 0.01, "ratio"),
-    ("ratio", 1.0, "ratio"),
+    ("_ratio", 1.0, "ratio"),
     ("_ms", 1e-3, "s"),
     ("seconds", 1.0, "s"),
 )
@@ -94,6 +99,8 @@ def evidence_of(case: Case, scope: Scope, without: frozenset[str]) -> list[Evide
     bodies: list[Body] = [*metrics(case)]
     if "spans" not in without:
         bodies += traces(case, scope)
+    if "logs" not in without:
+        bodies += logs(case, scope)
     if "changes" not in without:
         bodies += changes(case)
     if case.about.get("alert"):
@@ -149,6 +156,8 @@ class Span:
 
 def traces(case: Case, scope: Scope) -> list[Body]:
     """The call graph of the spans, and how much slower each service's own work is than in the reference minute."""
+    if (case.folder / "spans.json").exists():
+        return [GraphBody(edges=tuple(listed_edges(case.folder / "spans.json")))]
     now, edges = spans(case.folder / "traces.csv.gz", case.about.get("trace_epoch_us", 0))
     bodies: list[Body] = [GraphBody(edges=tuple(edges))] if edges else []
     reference = case.about.get("reference")
@@ -159,6 +168,14 @@ def traces(case: Case, scope: Scope) -> list[Body]:
         if usual:
             bodies.append(self_times(usual, now, scope))
     return bodies
+
+
+def listed_edges(path: Path) -> list[Edge]:
+    """Who calls whom in a short list of spans. Ids of traces are not reliable in it; ids of spans are."""
+    told = json.loads(path.read_text())
+    owner = {one["span_id"]: one["service"] for one in told}
+    pairs = {(owner[one["parent_id"]], one["service"]) for one in told if one.get("parent_id") in owner}
+    return [Edge(caller=a, callee=b) for a, b in sorted(pairs) if a != b]
 
 
 def spans(path: Path, epoch_us: float) -> tuple[list[Span], list[Edge]]:
@@ -215,6 +232,66 @@ def self_times(usual: Sequence[Span], now: Sequence[Span], scope: Scope) -> Seri
         for service, row in sorted(cells.items())
     ]
     return SeriesBody(signal=Signal.LATENCY, measure="self time over usual", unit="", series=tuple(series))
+
+
+def logs(case: Case, scope: Scope) -> list[Body]:
+    """The templates of each service. The fault-free reference, where there is one, is told as if it came just before."""
+    by_service: dict[str, list[LogLine]] = defaultdict(list)
+    onset_ns = int(scope.window.start_s * 1e9)
+    if case.about.get("reference"):
+        usual = list(lines_of(case.folder.parent.parent / case.about["reference"]))
+        shift_ns = onset_ns - 1 - usual[-1][1].ts_ns if usual else 0
+        for service, line in usual:
+            by_service[service].append(replace(line, ts_ns=line.ts_ns + shift_ns))
+    for service, line in lines_of(case.folder):
+        by_service[service].append(line)
+    begin = int(scope.baseline.start_s)
+    cuts = [int((begin + n * BUCKET_S) * 1e9) for n in range(1, int(scope.whole.duration_s / BUCKET_S) + 1)]
+    patterns = []
+    for service, lines in sorted(by_service.items()):
+        for found in mine(sorted(lines, key=lambda line: line.ts_ns), cuts_ns=cuts):
+            patterns.append(pattern_of(service, found, scope))
+    if not patterns:
+        return []
+    total = sum(len(lines) for lines in by_service.values())
+    return [
+        PatternsBody(
+            patterns=tuple(patterns),
+            lines_read=total,
+            lines_total=total,
+            bucket_start_s=float(begin),
+            bucket_step_s=BUCKET_S,
+        )
+    ]
+
+
+def pattern_of(service: str, found: Template, scope: Scope) -> Pattern:
+    split = round((scope.window.start_s - int(scope.baseline.start_s)) / BUCKET_S)
+    before, after = found.counts[:split], found.counts[split:]
+    return Pattern(
+        template_id=found.template_id,
+        text=found.pattern,
+        service=service,
+        level=found.level,
+        before=sum(before),
+        after=sum(after),
+        first_seen_s=found.first_seen_ns / 1e9,
+        last_seen_s=found.last_seen_ns / 1e9,
+        examples=found.examples,
+        buckets=found.counts,
+    )
+
+
+def lines_of(folder: Path) -> Iterator[tuple[str, LogLine]]:
+    if not (folder / "logs.jsonl.gz").exists():
+        return
+    streams = {one["id"]: one["labels"] for one in json.loads((folder / "streams.json").read_text())}
+    with gzip.open(folder / "logs.jsonl.gz", "rt") as file:
+        for text in file:
+            row = json.loads(text)
+            labels = streams[row["s"]]
+            level = str(labels.get("level", "unknown")).lower()
+            yield labels["service"], LogLine(ts_ns=row["ts"], line=row["line"], labels=labels, level=level)
 
 
 def changes(case: Case) -> list[Body]:

@@ -20,6 +20,9 @@ _HALF_LIFE_S = 1800.0  # half of the weight of time is gone after half an hour
 _UNDER = 0.6  # a change of something the service rests on
 _NOBODYS = 0.7  # shared code or infrastructure: it has to be named by the evidence to reach the bar
 _INERT = 0.15  # documents, tests and pipelines do not run in production
+_FAILS_OUTSIDE = (
+    0.4  # what fails is a host of somebody else: a change of ours must name that host, or be all but certain
+)
 _NAMES_ENOUGH = 6.0  # about two rare words, or one identifier of several parts, in common with the evidence
 _LIVE = frozenset({ChangeKind.DEPLOY, ChangeKind.COMMIT, ChangeKind.CONFIG, ChangeKind.FLAG})
 
@@ -81,6 +84,7 @@ def suspects(
     known = {r.service for r in readings} | set(graph.callees) | set(graph.callers)
     candidates = [(_placed(change, known), ids) for change, ids in changes_in(evidence) if change.kind in _LIVE]
     spoken = _spoken(service, readings)
+    outside = _hosts_outside(readings, known)
     texts = [_words(_text(change)) for change, _ in candidates]
     seen = Counter(word for words in texts for word in words)
     found: list[Suspect] = []
@@ -92,6 +96,8 @@ def suspects(
         guilt = _relation(change, service, graph) * (_TIME * _timing(lag, tolerance_s) + _NAMES * weight)
         if lag is not None and lag < -tolerance_s:
             guilt = 0.0
+        if outside and not outside & words:
+            guilt *= _FAILS_OUTSIDE
         found.append(Suspect(change=change, evidence=ids, guilt=guilt * _runs(change), lag_s=lag, names=names))
     return tuple(sorted(found, key=lambda s: (-s.guilt, -s.change.at_s, s.change.ref)))
 
@@ -175,8 +181,23 @@ def _spoken(service: str, readings: Sequence[Reading]) -> Mapping[str, float]:
         for word in _words(f"{reading.text[:2000]}\n{reading.measure}"):
             # Names of several parts are nobody's by accident.
             spoken[word] = max(spoken.get(word, 0.0), weight * (2.0 if re.search(r"[_.\-/]", word) else 1.0))
-    own = _bare(service)
-    return {word: weight for word, weight in spoken.items() if _bare(word) != own}
+    # Everything about a service holds its name: that tells no change from another.
+    own = {_bare(service), *(_one(piece.lower()) for piece in _PIECE.findall(service))}
+    return {word: weight for word, weight in spoken.items() if word not in own and _bare(word) not in own}
+
+
+_HOST = re.compile(r"\b(?:[a-z0-9][a-z0-9-]*\.)+(?:com|net|org|io|dev|app|cloud|co|eu|us|uk|de)\b", re.IGNORECASE)
+
+
+def _hosts_outside(readings: Sequence[Reading], services: Iterable[str]) -> set[str]:
+    """Hosts on the internet that failing lines name, in lower case, when such lines are the strongest of those that came up."""
+    inside = {_bare(service) for service in services}
+    lines = [r for r in readings if r.signal is Signal.LOGS and r.rising and r.strength > 0]
+    if not lines:
+        return set()
+    strongest = max(lines, key=lambda r: (r.strength, r.text))
+    hosts = {host.lower() for host in _HOST.findall(strongest.text[:2000])}
+    return {host for host in hosts if not any(_bare(part) in inside for part in host.split("."))}
 
 
 # Words that stand for one resource or idea, so that "conn pool" in a log meets "maxOpenConnections" in a diff.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from bot.domain.evidence import AlertsBody, Evidence, SeriesBody, Signal
 from bot.domain.report import Cause, Confidence, Fault, Finding, Statement
-from bot.domain.scope import Scope
+from bot.domain.scope import Scope, Window
 from bot.evidence.blame import ABNORMAL, Blame, blame, telling
 from bot.evidence.changes import Suspect, suspects
 from bot.evidence.faults import Facts, kind_of, signature
@@ -40,9 +40,10 @@ class Ranking:
 
 def rank(scope: Scope, evidence: Sequence[Evidence]) -> Ranking:
     """What the evidence says about the window of the scope. Never raises on odd data: what cannot be read abstains."""
-    readings = (*read_series(scope, evidence), *read_patterns(scope, evidence), *_read_alerts(scope, evidence))
     graph = graph_of(scope, evidence)
     tolerance_s = _tolerance(scope, evidence)
+    scope = _aligned(scope, evidence, tolerance_s)
+    readings = (*read_series(scope, evidence), *read_patterns(scope, evidence), *_read_alerts(scope, evidence))
     judged = blame_surge(blame(scope, readings, graph, tolerance_s), graph, tolerance_s)
     onset_s = _onset(judged, tolerance_s)
     tried = {one.service: _suspects(one, readings, evidence, graph, onset_s, tolerance_s) for one in judged[:CLOSEST]}
@@ -128,6 +129,24 @@ def _tolerance(scope: Scope, evidence: Sequence[Evidence]) -> float:
     steps = sorted(named.series.step_s for body in bodies for named in body.series)
     step = steps[len(steps) // 2] if steps else 0.0
     return min(max(60.0, 2 * step), scope.window.duration_s)
+
+
+def _aligned(scope: Scope, evidence: Sequence[Evidence], tolerance_s: float) -> Scope:
+    """The scope with a window that begins no later than the incident does.
+
+    People and alerts are often late. Where the series agree on an onset in the baseline, what follows it is no baseline; the
+    first third of it stays one, since without a normal there is nothing to compare with.
+    """
+    found = [(r.onset_s, telling(r)) for r in read_series(scope, evidence) if r.onset_s is not None and harmful(r)]
+    onset_s = joint_onset(found, 3 * tolerance_s)
+    earliest = scope.baseline.start_s + scope.baseline.duration_s / 3
+    if onset_s is None or not earliest <= onset_s < scope.window.start_s - tolerance_s:
+        return scope
+    return replace(
+        scope,
+        baseline=Window(start_s=scope.baseline.start_s, end_s=onset_s),
+        window=Window(start_s=onset_s, end_s=scope.window.end_s),
+    )
 
 
 def _onset(judged: Sequence[Blame], tolerance_s: float) -> float | None:

@@ -7,7 +7,7 @@ size of a change against the level, and only to damp changes nobody would care a
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,11 @@ CLEAR = (
     30.0  # scales away from normal at which a departure counts as clear (strength 1): ten times the usual alarm of 3
 )
 ALARM = 3.0  # the usual three-sigma alarm: strength 0
-STRONGEST = 1.5  # beyond about 95 scales more distance says nothing more; agreement between signals does
+STRONGEST = 1.5  # beyond about 95 scales more distance says little more; agreement between signals does
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 SPREAD_TO_SIGMA = 2.563  # distance of the 10th and 90th percentile of a normal distribution, in sigmas
 LASTING = 3  # points a departure must last to count in full; fewer count as the square root of their share
+SIBLINGS = 5  # services that must have a measure before it is judged by how restless it is across them
 MATERIAL_SHARE = 0.10  # a change below a tenth of the level is damped in proportion
 MATERIAL_RATIO = 0.01  # for shares (0..1) one percentage point
 MOST_VALUE = 1e150  # beyond it squares overflow; such values are no measurements
@@ -47,19 +48,22 @@ class _Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Departures:
-    """For each row: signed distance in scales, typical values before and after, index of the onset."""
+    """For each row: signed distance in scales, the furthest its baseline strayed, typical values, index of the onset."""
 
     z: Floats
+    wander: Floats
     before: Floats
     after: Floats
     first: NDArray[np.int64]
 
 
-def strength(z: float) -> float:
-    """A distance in scales as a strength: 0 up to the alarm at 3, 1 when clear at 30, growing with the logarithm."""
+def strength(z: float, clear: float = CLEAR) -> float:
+    """A distance in scales as a strength: 0 up to the alarm at 3, 1 when `clear`, growing with the logarithm."""
     if not z > ALARM:
         return 0.0
-    return min(math.log(z / ALARM) / math.log(CLEAR / ALARM), STRONGEST)
+    felt = math.log(z / ALARM) / math.log(clear / ALARM)
+    # Past the strongest a tenth still counts, so that two overwhelming departures keep their order.
+    return felt if felt <= STRONGEST else STRONGEST + (min(felt, 2 * STRONGEST) - STRONGEST) / 10
 
 
 def read_series(scope: Scope, evidence: Sequence[Evidence]) -> tuple[Reading, ...]:
@@ -96,6 +100,7 @@ def _read_grid(scope: Scope, rows: Sequence[tuple[int, _Row]]) -> list[tuple[int
     values = _uncounted(values, [row.body.signal in _MAY_COUNT for _, row in rows], split)
     values = _zero_before([row.body.signal in _NOTHING_BEFORE_IS_ZERO for _, row in rows], values, split)
     found = departures(values, split)
+    found = replace(found, z=found.z / _restlessness([row for _, row in rows], found.wander))
     known = np.isfinite(found.before) & np.isfinite(found.after)
     return [
         (number, _reading(row, found, at, series.start_s + begin * series.step_s, series.step_s))
@@ -110,13 +115,14 @@ def departures(values: Floats, split: int) -> _Departures:
     The centre is the baseline's median. The scale is the largest of three robust ones, so that it fits the kind of series:
     the median deviation (steady noise), the 10-90 % spread (bursts, several cycles of a season), and a floor for constant
     ones, a share of the whole range that shrinks with the length of the baseline: few samples prove little.
+    An excursion may begin before `split`: an onset that was given late, or an alert that fired late.
     """
     base = np.sort(values[:, :split], axis=1)
     counts = np.sum(~np.isnan(base), axis=1)
     centre = _quantile(base, counts, 0.5)
     deviation = np.sort(np.abs(values[:, :split] - centre[:, None]), axis=1)
     mad = MAD_TO_SIGMA * _quantile(deviation, counts, 0.5)
-    spread = (_quantile(base, counts, 0.9) - _quantile(base, counts, 0.1)) / SPREAD_TO_SIGMA
+    spread = _spread(values[:, :split])
     whole = np.sort(values, axis=1)
     all_counts = np.sum(~np.isnan(whole), axis=1)
     reach = _quantile(whole, all_counts, 1.0) - _quantile(whole, all_counts, 0.0)
@@ -134,10 +140,50 @@ def departures(values: Floats, split: int) -> _Departures:
     rises = z_up >= z_down
     return _Departures(
         z=np.where(rises, z_up, -z_down),
+        wander=_wander(z[:, :split]),
         before=centre,
         after=np.where(rises, after_up, after_down),
         first=np.where(rises, up.first, down.first),
     )
+
+
+def _wander(base: Floats) -> Floats:
+    """How far each row strayed in its own baseline for as long as counts in full, in scales."""
+    if base.shape[1] < LASTING:
+        return np.zeros(len(base))
+    distance = np.abs(np.nan_to_num(base))
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(distance, LASTING, axis=1).mean(axis=2).max(axis=1))
+
+
+def _restlessness(rows: Sequence[_Row], wander: Floats) -> Floats:
+    """For each row, how many alarms far its measure usually strays by itself, at least 1.
+
+    Taken over all services that have the measure, nine in ten of which must be calmer: some measures (percentiles of few
+    requests) jump without a reason, and one service with an earlier incident does not make a measure restless.
+    """
+    of_body: dict[str, list[int]] = defaultdict(list)
+    for at, row in enumerate(rows):
+        of_body[row.evidence].append(at)
+    found = np.ones(len(rows))
+    for places in of_body.values():
+        if len(places) >= SIBLINGS:
+            found[places] = max(1.0, float(np.percentile(wander[places], 90)) / ALARM)
+    return found
+
+
+def _spread(base: Floats) -> Floats:
+    """The 10-90 % spread of each row in sigmas: of the whole baseline or of its first two thirds, whichever is narrower.
+
+    Where the given onset is late, the end of the baseline already holds the incident; bursts are in both parts.
+    """
+    narrowest = np.full(len(base), np.inf)
+    for part in (base, base[:, : base.shape[1] * 2 // 3]):
+        ordered = np.sort(part, axis=1)
+        counts = np.sum(~np.isnan(ordered), axis=1)
+        spread = (_quantile(ordered, counts, 0.9) - _quantile(ordered, counts, 0.1)) / SPREAD_TO_SIGMA
+        enough = (counts >= LASTING) | (part.shape[1] == base.shape[1])
+        narrowest = np.where(enough, np.fmin(narrowest, spread), narrowest)
+    return np.where(np.isinf(narrowest), np.nan, narrowest)
 
 
 def _typical(z: Floats, values: Floats, found: Excursions) -> tuple[Floats, Floats]:
@@ -220,6 +266,7 @@ def material(before: float, after: float, unit: str) -> float:
 
 # Where a share of a limit is as good as the limit: nearly nothing is left, whatever the noise was before.
 _FULL = {Signal.SATURATION: 0.95, Signal.DISK: 0.97}
+_ROOMY = 0.8  # a limit that was at most four fifths used was not the normal place to be
 
 
 def _at_limit(body: SeriesBody, before: float, after: float) -> float:
@@ -229,4 +276,4 @@ def _at_limit(body: SeriesBody, before: float, after: float) -> float:
     full = _FULL.get(body.signal)
     if full is None or body.unit != "ratio" or not full <= after <= 1.5 or after - before < MATERIAL_RATIO:
         return 0.0
-    return 1.0
+    return STRONGEST if before < _ROOMY else 1.0

@@ -7,6 +7,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.domain.evidence import Evidence, Pattern, PatternsBody, Signal
 from bot.domain.scope import Scope
@@ -27,6 +28,11 @@ _WEIGHTS = {
 }
 _OTHER_LEVEL = 0.4  # info, notice and levels nobody told
 _FAILURE = re.compile(r"exception|traceback|panic|segfault|fatal|\berror\b", re.IGNORECASE)
+# Counts know their own noise, so less distance is clear than for a gauge: about seventy lines where there were none.
+CLEARLY_SHIFTED = 10.0
+# A failure never seen before is news however few lines it has, once they are too many for chance.
+NEWS = 0.6
+_FAILS = 0.8  # weight from which a pattern tells of a failure
 _ENOUGH = 5  # lines a pattern needs in the baseline to say how much traffic grew
 _UNSEEN = 0.5  # a count of nothing is compared as half a line, the usual correction
 
@@ -43,13 +49,26 @@ def read_patterns(scope: Scope, evidence: Sequence[Evidence]) -> tuple[Reading, 
 def _read_body(scope: Scope, evidence: str, body: PatternsBody) -> list[Reading]:
     groups: dict[str, list[Pattern]] = defaultdict(list)
     for pattern in body.patterns:
-        groups[pattern.service].append(pattern)
+        groups[pattern.service].append(_divided(scope, body, pattern))
     length = scope.window.duration_s / scope.baseline.duration_s
     found: list[Reading] = []
     for patterns in groups.values():
         growth = _growth(patterns, length)
         found += [_reading(scope, evidence, body, pattern, growth) for pattern in patterns]
     return found
+
+
+def _divided(scope: Scope, body: PatternsBody, pattern: Pattern) -> Pattern:
+    """The pattern with its counts on either side of the scope's window, where its steps cover all of its lines."""
+    if not body.bucket_step_s > 0 or sum(pattern.buckets) != pattern.before + pattern.after:
+        return pattern
+    before = sum(pattern.buckets[: _split(scope, body)])
+    return replace(pattern, before=before, after=sum(pattern.buckets) - before)
+
+
+def _split(scope: Scope, body: PatternsBody) -> int:
+    """How many steps lie before the window, one that straddles its start left out."""
+    return int(max(0.0, (scope.window.start_s - body.bucket_start_s) // body.bucket_step_s))
 
 
 def _growth(patterns: Sequence[Pattern], length: float) -> float:
@@ -67,7 +86,9 @@ def _reading(scope: Scope, evidence: str, body: PatternsBody, pattern: Pattern, 
     before, after = max(pattern.before, 0), max(pattern.after, 0)
     distance = shift(before, after, growth) / math.sqrt(_burstiness(scope, body, pattern))
     minutes_before, minutes_after = scope.baseline.duration_s / 60, scope.window.duration_s / 60
-    felt = strength(abs(distance)) * _weight(pattern)
+    felt = strength(abs(distance), CLEARLY_SHIFTED) * _weight(pattern)
+    if before == 0 and felt > 0 and _weight(pattern) >= _FAILS:
+        felt = max(felt, NEWS)
     return Reading(
         service=pattern.service,
         signal=Signal.LOGS,
@@ -116,8 +137,7 @@ def _burstiness(scope: Scope, body: PatternsBody, pattern: Pattern) -> float:
     """Variance over mean of the counts per step in the baseline: 1 for steady lines, more for lines that come in bursts."""
     if not body.bucket_step_s > 0:
         return 1.0
-    split = int(max(0.0, (scope.window.start_s - body.bucket_start_s) // body.bucket_step_s))
-    counts = pattern.buckets[:split]
+    counts = pattern.buckets[: _split(scope, body)]
     if len(counts) < _ENOUGH or sum(counts) == 0:
         return 1.0
     mean = sum(counts) / len(counts)
