@@ -9,8 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from operator import itemgetter
+from itertools import compress, islice
+from operator import eq, itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -238,11 +238,16 @@ class _Cluster:
     words: list[str]
 
     def likeness(self, words: list[str]) -> float:
-        """The share of equal words; placeholders that are equal anyway say nothing and are left out."""
-        pairs = [
-            (mine, theirs) for mine, theirs in zip(self.words, words, strict=True) if mine != theirs or "<" not in mine
-        ]
-        return sum(mine == theirs for mine, theirs in pairs) / len(pairs) if pairs else 1.0
+        """The share of equal words; placeholders that are equal anyway say nothing and are left out.
+
+        Leaving them out can only lower the share, so lines too unlike with them are not looked at more closely.
+        """
+        equal = list(map(eq, self.words, words))
+        share = equal.count(True) / len(words)
+        if share < _ALIKE:
+            return share
+        empty = sum("<" in word for word in compress(words, equal))
+        return (equal.count(True) - empty) / (len(words) - empty) if empty < len(words) else 1.0
 
     def take_in(self, words: list[str]) -> None:
         self.words = [mine if mine == theirs else _ANY for mine, theirs in zip(self.words, words, strict=True)]
