@@ -14,8 +14,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from bot.policy.redaction import redact_secrets
 
 
-def configure_logging(*, level: str = "INFO", stream: TextIO = sys.stderr) -> None:
-    """Sends everything that is logged, by us and by libraries, to `stream` as one JSON object a line.
+def configure_logging(*, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Sends everything that is logged, by us and by libraries, to `stream` (stderr) as one JSON object a line.
 
     Each line has `timestamp` (UTC), `level`, `logger`, `event`, `service` and whatever is bound to the context, such as
     `investigation`. No value keeps a secret, and tracebacks carry no local variables.
@@ -36,7 +36,7 @@ def configure_logging(*, level: str = "INFO", stream: TextIO = sys.stderr) -> No
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # so that a later call takes effect everywhere
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=ours,
