@@ -7,19 +7,28 @@ vector matching). A NaN in the arrays here means "no sample".
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import re2
 
 from bot.demo.shop.family import Row
 from bot.demo.shop.noise import Floats
-from bot.demo.shop.shop import Shop
 from bot.domain.query import Aggregate, Matcher, MetricQuery, Op, Selector
 from bot.domain.series import Series
 
 LOOK_BACK_S = 300.0  # how old a sample may be and still count as the present value
 Key = tuple[tuple[str, str], ...]
 Vectors = dict[Key, Floats]
+
+
+class Samples(Protocol):
+    """Where the samples come from; a Shop is one. Scrapes lie on multiples of `step_s` and are numbered since the epoch."""
+
+    step_s: int
+
+    def named(self, sample: str | None, first: int, last: int) -> list[Row]:
+        """The series of this name (None: all) with a value for each scrape between the two, both included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +45,7 @@ class _Grid:
         return self.start_s - self.offset_s + self.step_s * np.arange(self.count, dtype=np.float64)
 
 
-def evaluate(shop: Shop, query: MetricQuery) -> tuple[Series, ...]:
+def evaluate(shop: Samples, query: MetricQuery) -> tuple[Series, ...]:
     """The answer to the query, series in order of their labels; those without any value are left out."""
     first = math.ceil(query.window.start_s / query.step_s)
     count = math.ceil(query.window.end_s / query.step_s) - first
@@ -78,7 +87,7 @@ def _fits(value: str, matcher: Matcher) -> bool:
     return found if matcher.op is Op.MATCHES else not found
 
 
-def _inner(shop: Shop, query: MetricQuery, selector: Selector, grid: _Grid) -> Vectors:
+def _inner(shop: Samples, query: MetricQuery, selector: Selector, grid: _Grid) -> Vectors:
     """Selector, rate and aggregate."""
     rows = _select(shop, selector, grid, query.rate_s)
     first = _first_tick(shop, grid, query.rate_s)
@@ -101,26 +110,18 @@ def _key(row: Row, *, named: bool) -> Key:
     return (*name, *sorted(row.labels.items()))
 
 
-def _first_tick(shop: Shop, grid: _Grid, rate_s: int | None) -> int:
+def _first_tick(shop: Samples, grid: _Grid, rate_s: int | None) -> int:
     reach = float(rate_s) if rate_s else LOOK_BACK_S
     return math.ceil((float(grid.at_s[0]) - reach) / shop.step_s)
 
 
-def _select(shop: Shop, selector: Selector, grid: _Grid, rate_s: int | None) -> list[Row]:
+def _select(shop: Samples, selector: Selector, grid: _Grid, rate_s: int | None) -> list[Row]:
     first = _first_tick(shop, grid, rate_s)
-    last = math.floor(grid.at_s[-1] / shop.step_s)
-    names = [selector.metric] if selector.metric else sorted(n for f in shop.families.values() for n in f.samples)
-    rows: list[Row] = []
-    for name in names:
-        family = shop.family_of(name)
-        if family is None or last < first:
-            continue
-        rows += [
-            row
-            for row in shop.samples(family, first, last)
-            if row.name == name and matches({**row.labels, "__name__": name}, selector.matchers)
-        ]
-    return rows
+    last = math.floor(float(grid.at_s[-1]) / shop.step_s)
+    if last < first:
+        return []
+    rows = shop.named(selector.metric, first, last)
+    return [row for row in rows if matches({**row.labels, "__name__": row.name}, selector.matchers)]
 
 
 def _latest(values: Floats, first: int, step_s: int, at_s: Floats) -> Floats:

@@ -7,12 +7,12 @@ import numpy as np
 
 from bot.demo.shop.conditions import Condition, Conditions, Surge, during, ramp
 from bot.demo.shop.noise import Draw, Floats, draw
-from bot.demo.shop.topology import Kind, Service, Topology, base_rates
+from bot.demo.shop.topology import Call, Kind, Service, Topology, base_rates
 from bot.domain.report import Fault
 
 KEEP_ALIVE_S = 180.0  # connections opened before a certificate ran out live about this long
 RESTART_S = 45.0  # from the kill of a container to its first answered request
-_COLLECTING_S = 0.7  # how long a request stands still, all in all, while the collector fights for the last bytes
+_COLLECTING_S = 1.2  # how long a request stands still, all in all, while the collector fights for the last bytes
 SLEEPY_RATE = 1.0  # requests a second below which a service is too quiet for a fault anybody would notice
 
 
@@ -105,7 +105,14 @@ def _behind_the_door(topology: Topology, service: Service) -> bool:
 
 
 def _has_pool(topology: Topology, service: Service) -> bool:
-    return _behind_the_door(topology, service) and any(c.pool and c.critical for c in service.calls)
+    pooled = [c for c in service.calls if c.pool and c.critical]
+    return _behind_the_door(topology, service) and bool(pooled) and _wanted(topology, service, pooled[0]) >= 0.15
+
+
+def _wanted(topology: Topology, service: Service, call: Call) -> float:
+    """How many connections a pod has in use on average."""
+    hold_s = service.own_s * 1.1 + call.per_request * topology.service(call.callee).own_s * 1.1
+    return base_rates(topology)[service.name] / service.replicas * hold_s
 
 
 def _has_disk(topology: Topology, service: Service) -> bool:
@@ -158,8 +165,7 @@ def _pool_effect(topology: Topology, incident: Incident, at_s: Floats) -> Condit
     service = topology.service(incident.target)
     call = max((c for c in service.calls if c.pool), key=lambda c: c.per_request)
     assert call.pool is not None
-    callee_s = topology.service(call.callee).own_s
-    wanted = base_rates(topology)[service.name] / service.replicas * 1.1 * (service.own_s + call.per_request * callee_s)
+    wanted = _wanted(topology, service, call)
     if incident.variant == "smaller pool":
         size = max(2, call.pool // 4)
         on = ramp(at_s, incident.onset_s, 40.0)
@@ -208,8 +214,8 @@ def _memory_effect(topology: Topology, incident: Incident, at_s: Floats) -> Cond
     refused, added_s, cpu = np.zeros_like(at_s), np.zeros_like(at_s), np.ones_like(at_s)
     for index in range(service.replicas):
         fill = leak_fill(incident, index, at_s)
-        # Collectors work ever harder from about 70 % on: a third of the CPU, then most of it.
-        strain = np.clip((fill - 0.7) / 0.3, 0.0, 1.0) ** 2
+        # Collectors work ever harder from about 60 % on: a third of the CPU, then most of it.
+        strain = np.clip((fill - 0.6) / 0.4, 0.0, 1.0) ** 2
         added_s = added_s + _COLLECTING_S * strain / service.replicas
         cpu = cpu + 1.1 * strain / service.replicas
         for kill in kills_s(incident, index, float(at_s[-1]) if len(at_s) else 0.0):

@@ -19,6 +19,7 @@ NETWORK_S = 0.0008  # there and back inside one zone
 _SHAPE = 4.5  # of the log-logistic: p95 is 1.9 medians, p99 is 2.8, about what a healthy program shows
 _SLOW_SHAPE = 9.0  # waits for one and the same thing are more alike: p95 is 1.4 medians
 _DAY_S = 86400.0
+_ROUNDS = 6  # after them the shares that fail stand still to about a hundredth
 _QUEUE_S = 2.5  # how long requests wait in an overloaded program before it sheds load
 
 
@@ -102,16 +103,17 @@ class Flow:
 def flow(topology: Topology, seed: int, at_s: Floats, conditions: Conditions) -> Flow:
     """What every service and every call does at each moment.
 
-    Rates depend on failures (an early failure ends a request, retries add calls) and failures on rates, so both are
-    computed twice: first as if nothing failed, then with what that gives.
+    Rates depend on failures (an early failure ends a request, retries add calls) and failures on rates, so the shares that
+    fail are found step by step, each halfway towards what the last one gave: without that, relief and overload alternate.
     """
     order = callers_first(topology)
     entry = {s.name: _entry_rate(s, seed, at_s) for s in order if s.entry_rate}
+    capacity = {name: rate / topology.service(name).busy for name, rate in base_rates(topology).items()}
+    failing: dict[tuple[str, str], Floats] = {}
     edges: dict[tuple[str, str], EdgeFlow] = {}
     nodes: dict[str, NodeFlow] = {}
-    capacity = {name: rate / topology.service(name).busy for name, rate in base_rates(topology).items()}
-    for _ in range(2):
-        rates, edge_rates = _rates(order, entry, edges, at_s, conditions)
+    for _ in range(_ROUNDS):
+        rates, edge_rates = _rates(order, entry, failing, at_s, conditions)
         nodes, edges = {}, {}
         for service in reversed(order):
             nodes[service.name] = _node(
@@ -121,6 +123,7 @@ def flow(topology: Topology, seed: int, at_s: Floats, conditions: Conditions) ->
                 call = next(c for c in caller.calls if c.callee == service.name)
                 key = (caller.name, service.name)
                 edges[key] = _edge(call, edge_rates[key], nodes[service.name], conditions)
+        failing = {key: 0.5 * (failing.get(key, edge.failed) + edge.failed) for key, edge in edges.items()}
     return Flow(at_s=at_s, nodes=nodes, edges=edges)
 
 
@@ -136,7 +139,7 @@ def _entry_rate(service: Service, seed: int, at_s: Floats) -> Floats:
 def _rates(
     order: tuple[Service, ...],
     entry: Mapping[str, Floats],
-    edges: Mapping[tuple[str, str], EdgeFlow],
+    failing: Mapping[tuple[str, str], Floats],
     at_s: Floats,
     conditions: Conditions,
 ) -> tuple[dict[str, Floats], dict[tuple[str, str], Floats]]:
@@ -155,12 +158,10 @@ def _rates(
         alive = (rates[service.name] - transit[service.name]) * (1.0 - conditions.of(service.name).error)
         for call in service.calls:
             key = (service.name, call.callee)
-            before = edges.get(key)
-            failed = before.failed if before else none
+            failed = failing.get(key, none)
             rate = alive * call.per_request * (1.0 + call.retries * failed) + extra.get(key, none)
             along[key] = rate
-            refused = before.refused if before else none
-            rates[call.callee] = rates[call.callee] + rate * (1.0 - refused)
+            rates[call.callee] = rates[call.callee] + rate * (1.0 - conditions.of(call.callee).refused)
             if call.critical:
                 alive = alive * _passing(call, failed)
     return rates, along

@@ -351,7 +351,9 @@ def _pool_family(name: str, explain: str, readings: tuple[tuple[str, Reading], .
 
 
 def _in_use(day: Day, pod: Pod, pool: PoolUse) -> Floats:
-    return np.minimum(counts(day.key("pool", pod.name, pool.callee), day.tick, pool.in_use), pool.size)
+    """Scattered about what is expected; while requests give up waiting, every connection is taken at once again."""
+    scattered = counts(day.key("pool", pod.name, pool.callee), day.tick, pool.in_use)
+    return np.where(pool.rejected > 0.02, pool.size, np.minimum(scattered, pool.size))
 
 
 def _idle(day: Day, pod: Pod, pool: PoolUse) -> Floats:

@@ -72,9 +72,12 @@ class Shop:
             changes=self.past.guilty,
         )
 
-    def family_of(self, sample: str) -> Family | None:
-        """The family whose samples carry this name."""
-        return self._by_sample.get(sample)
+    def named(self, sample: str | None, first: int, last: int) -> list[Row]:
+        """The series whose samples carry this name (None: all there are) between two scrapes, both included."""
+        if sample is None:
+            return [row for family in self.families.values() for row in self.samples(family, first, last)]
+        family = self._by_sample.get(sample)
+        return [row for row in self.samples(family, first, last) if row.name == sample] if family else []
 
     def day(self, number: int) -> Day:
         """The day with this number since the epoch."""

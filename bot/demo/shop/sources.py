@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import re2
 
@@ -100,18 +100,10 @@ class ShopMetrics(_Source):
         await self._reached(timeout_s)
         return SeriesAnswer(series=evaluate(self._shop, query), query=promql(query))
 
-    def _rows(self, metric: str | None, window: Window) -> Iterable[Row]:
+    def _rows(self, metric: str | None, window: Window) -> list[Row]:
         """The rows with samples in the window, of one metric or of all."""
-        shop = self._shop
-        first, last = math.ceil(window.start_s / shop.step_s), math.floor(window.end_s / shop.step_s)
-        families = shop.families.values()
-        if metric is not None:
-            family = shop.family_of(metric)
-            families = {metric: family}.values() if family else {}.values()
-        for one in families:
-            for row in shop.samples(one, first, last):
-                if metric is None or row.name == metric:
-                    yield row
+        step_s = self._shop.step_s
+        return self._shop.named(metric, math.ceil(window.start_s / step_s), math.floor(window.end_s / step_s))
 
 
 def _labelled(row: Row) -> dict[str, str]:

@@ -280,9 +280,9 @@ def _order_side() -> tuple[Service, ...]:
 
 def _stores() -> tuple[Service, ...]:
     return (
-        _database("catalog-db", own_s=0.004),
-        _database("payments-db", own_s=0.006),
-        _database("orders-db", own_s=0.007),
+        database("catalog-db", own_s=0.004),
+        database("payments-db", own_s=0.006),
+        database("orders-db", own_s=0.007),
         Service(
             name="cart-cache",
             kind=Kind.CACHE,
@@ -294,7 +294,8 @@ def _stores() -> tuple[Service, ...]:
     )
 
 
-def _database(name: str, *, own_s: float) -> Service:
+def database(name: str, *, own_s: float) -> Service:
+    """A PostgreSQL of middling size."""
     return Service(
         name=name,
         kind=Kind.DATABASE,
