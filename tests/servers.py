@@ -47,6 +47,7 @@ def running_prometheus(
             "--storage.tsdb.retention.time=3650d",  # shorter than the age of the data and its blocks vanish
             "--web.listen-address=127.0.0.1:0",
             "--enable-feature=native-histograms",
+            "--rules.alert.resend-delay=1s",  # the first alert is older than the discovery of its Alertmanager (5 s)
         ]
         with _running(command, home / "prometheus.log", ready="/-/ready") as server:
             yield server
