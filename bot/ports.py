@@ -275,8 +275,8 @@ class Notifier(Protocol):
     async def point_to(self, question: Question, thread: Thread) -> None:
         """Tells the asker that this is being looked at already, and where."""
 
-    async def say(self, thread: Thread, text: str) -> None:
-        """A plain sentence in the thread."""
+    async def answer(self, question: Question, text: str) -> None:
+        """A plain answer for everyone where the question was asked: in its thread, or in the channel. May hold time marks."""
 
     async def whisper(self, channel_id: str, user_id: str, text: str, *, thread: str | None = None) -> None:
         """A sentence only this person sees: in the channel, or as a direct message where the bot is not a member."""
@@ -334,6 +334,11 @@ class Sources:
     logs: tuple[LogSource, ...] = ()
     alerts: tuple[AlertSource, ...] = ()
     changes: tuple[ChangeSource, ...] = ()
+
+    @property
+    def servers(self) -> tuple[MetricSource | LogSource, ...]:
+        """The sources that stand for a server each and can say how it is."""
+        return (*self.metrics, *self.logs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,11 +31,11 @@ from bot.settings import (
     SourceSettings,
     password_of,
 )
-from bot.workflows.changes import tell_changes
 from bot.workflows.decide import decide
 from bot.workflows.feedback import feedback
 from bot.workflows.help import explain
 from bot.workflows.investigate import Investigator, investigate
+from bot.workflows.list_changes import list_changes
 
 
 def sources_of(file: File, environ: Mapping[str, str]) -> Sources:
@@ -98,7 +98,7 @@ def stories_of(ports: Ports, investigator: Investigator) -> Mapping[str, Story]:
     """Every workflow by the name under which handlers hand work to the journal."""
     return {
         "investigate": partial(investigate, ports, investigator),
-        "changes": partial(tell_changes, ports, investigator),
+        "changes": partial(list_changes, ports, investigator.rules, investigator.default_zone),
         "help": partial(explain, ports),
         "decide": partial(decide, ports, investigator.rules),
         "feedback": partial(feedback, ports, investigator.rules),

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def ask(settings: Settings, text: str, *, as_json: bool, save: str | None) -> int:
     clock, store, journal, meter = SystemClock(), MemoryStore(), MemoryJournal(), RecordingMeter()
     sources = sources_of(settings.file, environment_of_process())
-    if not (sources.metrics or sources.logs):
+    if not sources.servers:
         raise ConfigError(
             "CFG-015", "No source is configured.", "Set PROMETHEUS_URL or LOKI_URL, or name sources in groundwire.toml."
         )

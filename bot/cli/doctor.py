@@ -5,6 +5,7 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bot.errors import GroundwireError
@@ -50,9 +51,8 @@ async def examine(settings: Settings) -> list[Check]:
     except GroundwireError as error:
         checks.append(Check(name="sources", health=_bad(error)))
     else:
-        for source in (*sources.metrics, *sources.logs):
-            waiting.append((source.name, lambda source=source: source.health(timeout_s=_TIMEOUT_S)))  # type: ignore[misc]
-        if not (sources.metrics or sources.logs):
+        waiting += [(source.name, partial(source.health, timeout_s=_TIMEOUT_S)) for source in sources.servers]
+        if not sources.servers:
             checks.append(Check(name="sources", health=_NO_SOURCE))
     if settings.file.git and shutil.which("git") is None:
         checks.append(Check(name="git", health=Health(ok=False, detail="not installed", remedy="Install git.")))

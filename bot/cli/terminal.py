@@ -46,7 +46,7 @@ class TerminalNotifier:
         suggestions = [suggestion_message(s, links) for s in report.suggestions]
         self._messages = [finished_root(question, report), report_message(report, links), *suggestions]
 
-    async def say(self, thread: Thread, text: str) -> None:
+    async def answer(self, question: Question, text: str) -> None:
         self._messages.append(Message(text=text, blocks=()))
 
     async def whisper(self, channel_id: str, user_id: str, text: str, *, thread: str | None = None) -> None:

@@ -265,7 +265,7 @@ class RecordingNotifier:
         self.progressed: list[tuple[Thread, str]] = []
         self.published: list[tuple[Thread, Question, Report]] = []
         self.pointed: list[tuple[Question, Thread]] = []
-        self.said: list[tuple[Thread, str]] = []
+        self.answered: list[tuple[Question, str]] = []
         self.whispered: list[Whisper] = []
         self.decisions: list[tuple[Click, Suggestion, Decision]] = []
         self.threads: dict[Thread, tuple[ThreadMessage, ...]] = {}
@@ -286,8 +286,8 @@ class RecordingNotifier:
     async def point_to(self, question: Question, thread: Thread) -> None:
         self.pointed.append((question, thread))
 
-    async def say(self, thread: Thread, text: str) -> None:
-        self.said.append((thread, text))
+    async def answer(self, question: Question, text: str) -> None:
+        self.answered.append((question, text))
 
     async def whisper(self, channel_id: str, user_id: str, text: str, *, thread: str | None = None) -> None:
         self.whispered.append(Whisper(channel_id=channel_id, user_id=user_id, text=text, thread=thread))

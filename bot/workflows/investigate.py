@@ -11,7 +11,7 @@ from functools import partial
 from bot.domain.alert import Alert
 from bot.domain.codec import Json, from_json, to_json
 from bot.domain.evidence import AlertsBody, Evidence
-from bot.domain.question import Origin, Question, Thread, ThreadMessage
+from bot.domain.question import Question, Thread, ThreadMessage
 from bot.domain.report import Coverage, Gap, Ownership, Report
 from bot.domain.scope import Scope, Window
 from bot.domain.usage import Usage
@@ -22,7 +22,7 @@ from bot.ports import Investigation, Ports, Step
 from bot.reasoning.report import assemble
 from bot.reasoning.scoping import BASELINE_MAX_S, Surroundings, changes_scope, understand
 from bot.workflows.discover import Survey, survey
-from bot.workflows.entitle import refusal_of
+from bot.workflows.entitle import admit
 from bot.workflows.gather import gather
 from bot.workflows.looking import Lookout
 from bot.workflows.metrics import Habits, news
@@ -50,7 +50,7 @@ async def investigate(ports: Ports, settings: Investigator, payload: Json, step:
     """Tells the whole story of one question (a `Question` as JSON)."""
     began_s = ports.clock.elapsed_s()
     question = from_json(Question, payload)
-    zone = await step("admit", partial(_admit, ports, settings, question))
+    zone = await step("admit", partial(admit, ports, settings.rules, settings.default_zone, question))
     if zone is None:
         return
     question = replace(question, asker_zone=zone)
@@ -68,20 +68,6 @@ async def investigate(ports: Ports, settings: Investigator, payload: Json, step:
     gathered = await step("gather", partial(_gather, ports, known, investigation, scope, messages, began_s))
     await step("conclude", partial(_conclude, ports, investigation, scope, _Looked(**gathered), began_s))
     await step("publish", partial(_publish, ports, investigation))
-
-
-async def _admit(ports: Ports, settings: Investigator, question: Question) -> str | None:
-    """The asker's zone; None when they were refused, and told why."""
-    if question.origin is Origin.TERMINAL:
-        return question.asker_zone or settings.default_zone
-    refused = await refusal_of(ports.directory, settings.rules, question.asker_id, question.channel_id)
-    if refused is None and not await ports.directory.is_member(question.channel_id):
-        refused = "Groundwire is not in this channel, so it cannot answer here. Type /invite @groundwire and ask again."
-    if refused is not None:
-        await _whisper(ports, question, refused)
-        return None
-    person = await ports.directory.person(question.asker_id)
-    return (person.zone if person else "") or settings.default_zone
 
 
 async def _earlier(ports: Ports, question: Question) -> Investigation | None:

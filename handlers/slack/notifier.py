@@ -27,7 +27,7 @@ from handlers.slack.message import Message
 from handlers.slack.report_blocks import report_message, report_text
 from handlers.slack.root_blocks import finished_root, root_message
 from handlers.slack.suggestion_blocks import decided_message, suggestion_message, suggestion_text
-from handlers.slack.text import plain, prose, safe_link, section
+from handlers.slack.text import plain, prose, safe_link, section, sections
 from handlers.slack.words import mentions, message_words
 
 EVENT_TYPE = "groundwire_report"
@@ -120,8 +120,8 @@ class SlackNotifier:
             question.channel_id, question.asker_id, Message(text=plain(said), blocks=(section(said),)), question.thread
         )
 
-    async def say(self, thread: Thread, text: str) -> None:
-        await self._post(thread.channel_id, thread.ts, _spoken(text))
+    async def answer(self, question: Question, text: str) -> None:
+        await self._post(question.channel_id, question.thread, _spoken(text))
 
     async def whisper(self, channel_id: str, user_id: str, text: str, *, thread: str | None = None) -> None:
         await self._whisper(channel_id, user_id, _spoken(text), thread)
@@ -304,7 +304,7 @@ def _place(question: Question, thread_ts: str | None) -> _Place:
 
 
 def _spoken(text: str) -> Message:
-    return Message(text=plain(text), blocks=(section(prose(text)),))
+    return Message(text=plain(text), blocks=tuple(sections(prose(text).split("\n"))))
 
 
 def _thread_message(message: Mapping[str, Any]) -> ThreadMessage:

@@ -9,7 +9,7 @@ import pytest
 from bot.demo.workspace.driver import Workspace
 from bot.demo.workspace.limits import Limits
 from bot.domain.codec import Json
-from bot.domain.question import Origin, Thread
+from bot.domain.question import Origin
 from bot.errors import StoreError
 from bot.policy.access import AccessRules
 from bot.ports import Investigation, Story
@@ -41,10 +41,6 @@ class BrokenJournal:
 
     async def cancel(self, key: str) -> None: ...
     async def stop(self) -> None: ...
-
-
-def _thread(rig: Rig, ts: str) -> Thread:
-    return Thread(channel_id=rig.ws.dm("ana"), ts=ts)
 
 
 async def _published(rig: Rig) -> str:
@@ -152,7 +148,9 @@ async def test_apps_the_bot_itself_and_edits_never_start_work() -> None:
         await rig.ws.post_as_app("alertmanager", "checkout", text="<@UBOT> [FIRING:1] CheckoutSlow")
         mine = await rig.ws.say("ana", rig.ws.dm("ana"), "checkout is slow")
         await rig.ws.edit("ana", mine, "checkout is very slow")
-        await rig.notifier.say(_thread(rig, mine.ts), "a word of our own <@UBOT>")
+        await rig.notifier.answer(
+            replace(QUESTION, channel_id=rig.ws.dm("ana"), thread=mine.ts), "a word of our own <@UBOT>"
+        )
 
         await rig.told(1)
 

@@ -256,7 +256,7 @@ async def test_a_thread_is_read_as_evidence_without_our_own_words_and_the_questi
     )
     await desk.ws.say("ben", "checkout", "I see 500s &amp; <timeouts>", thread_ts=alert.ts)
     await desk.ws.say("ana", "checkout", "<@UBOT> why?", thread_ts=alert.ts)
-    await desk.notifier.say(Thread(channel_id="C0CHECKOUT", ts=alert.ts), "our own words")
+    await desk.notifier.answer(replace(QUESTION, channel_id="C0CHECKOUT", thread=alert.ts), "our own words")
 
     first, second = await desk.notifier.read_thread("C0CHECKOUT", alert.ts)
 
