@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.domain.evidence import Signal
 from bot.domain.scope import Scope
-from bot.evidence.graph import Calls, Graph, added_time, calls_of
+from bot.evidence.graph import Calls, Graph, added_time, calls_of, waits
 from bot.evidence.reading import Reading, harmful, of_service
 
 # How telling a departure is of its own service being at fault: hard limits and failures first, rates that follow load last.
@@ -193,7 +193,7 @@ def _began(readings: Sequence[Reading]) -> float | None:
 
 def _shared(readings: Sequence[Reading], graph: Graph) -> tuple[Reading, ...]:
     """Readings of calls are handed to both ends, by how many of each end's calls are in trouble."""
-    calls = calls_of(readings)
+    calls, waiting = calls_of(readings), waits(readings)
     found: list[Reading] = [
         r for r in readings if r.signal not in {Signal.CALL_LATENCY, Signal.CALL_ERRORS} or not r.peer
     ]
@@ -201,8 +201,12 @@ def _shared(readings: Sequence[Reading], graph: Graph) -> tuple[Reading, ...]:
         caller, callee = call.service, call.peer or ""
         # A caller whose only call is in trouble is no suspect for that alone.
         at_caller = calls.blamed_by(caller) if len(graph.callees.get(caller, ())) > 1 else _ONLY_CALL
-        for end, share in ((callee, calls.blamed_on(callee)), (caller, at_caller)):
-            found.append(replace(call, service=end, call=(caller, callee), strength=call.strength * share))
+        # Each caller that is fine speaks twice for the callee: it answers, and it answers others.
+        for end, share in ((callee, calls.blamed_on(callee) ** 2), (caller, at_caller)):
+            waited = waiting.get((caller, callee)) if call.signal is Signal.CALL_LATENCY else None
+            found.append(
+                replace(call, service=end, call=(caller, callee), strength=call.strength * share, waiting=waited)
+            )
     return tuple(found)
 
 

@@ -74,12 +74,13 @@ class Calls:
     def link(self, caller: str, callee: str) -> float:
         """How well trouble of `callee` explains trouble of `caller`, 0..1.
 
-        Calls that were measured speak for themselves; for calls nobody measured an edge alone is a good but not a full reason.
+        Calls that were measured speak for themselves, the less the more other callers are fine with the callee; for calls
+        nobody measured an edge alone is a good but not a full reason.
         """
         seen = self.seen.get((caller, callee))
         if seen is None:
             return 0.8
-        return min(1.0, 0.15 + seen / 0.3)
+        return min(1.0, 0.15 + seen / 0.3) * self.blamed_on(callee)
 
     def blamed_on(self, callee: str) -> float:
         """The share of measured callers that see trouble with this callee; 0 when nobody measures it."""

@@ -12,7 +12,8 @@ class Reading:
 
     `strength` is on one scale for everything: 0 is normal, 1 is clear (see `bot.evidence.score.strength`). `before` and
     `after` are typical values in `unit`. `call` is caller and callee where a caller measured a call; `service` is then the
-    end it is held against. `text`, `level` and `fresh` (not seen in the baseline) belong to log patterns.
+    end it is held against, `waiting` the share of its added time (0..1) that the callee did not work, where known.
+    `text`, `level` and `fresh` (not seen in the baseline) belong to log patterns.
     """
 
     service: str
@@ -27,6 +28,7 @@ class Reading:
     after: float | None = None
     onset_s: float | None = None
     call: tuple[str, str] | None = None
+    waiting: float | None = None
     text: str = ""
     level: str = ""
     fresh: bool = False

@@ -10,6 +10,8 @@ from bot.evidence.faults import VERB
 from bot.evidence.reading import Reading
 from bot.evidence.wording import change, lasting, quantity, quoted
 
+_MOSTLY = 0.8  # of the added time of a call: the rest is within the noise of two percentiles
+
 
 def of_reading(reading: Reading, explained_by: str | None = None) -> Statement:
     """One finding: "payments · pool in use 22 % → 100 % · 14:01"."""
@@ -85,6 +87,8 @@ def _what(reading: Reading) -> str:
         moved += " of its limit"
     if reading.signal is Signal.CERTIFICATE and reading.after is not None and reading.after <= 0:
         return f"{reading.measure}: expired {lasting(reading.after)} ago"
+    if reading.waiting is not None and reading.waiting >= _MOSTLY:
+        moved += f", {reading.call[1] if reading.call else reading.service} itself took no longer: waiting, not working"
     return f"{reading.measure} {moved}".strip()
 
 
