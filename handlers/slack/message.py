@@ -40,6 +40,17 @@ def fitted(parts: Sequence[Part], *, most_blocks: int = BLOCKS, most_chars: int 
     return _blocks(kept, gone)
 
 
+def within(lines: Sequence[str], most_chars: int = CHARS) -> list[str]:
+    """The lines as far as they fit, and a last one that says when they did not."""
+    kept, used = list[str](), 0
+    for line in lines:
+        used += len(line) + 1
+        if used > most_chars:
+            return [*kept, "The rest is left out for length."]
+        kept.append(line)
+    return kept
+
+
 def text_length(node: Any) -> int:
     """The characters of text in blocks, however deep."""
     return sum(len(text) for text in _texts(node))

@@ -23,15 +23,15 @@ from handlers.slack.alert_message import alerts_in
 from handlers.slack.client import BLOCKS_REFUSED, NOT_IN_CHANNEL, Identity, SlackRefusal, SlackUnreachable, slack_errors
 from handlers.slack.evidence_book import evidence_of
 from handlers.slack.keys import message_ts
-from handlers.slack.message import Message
+from handlers.slack.message import Message, within
 from handlers.slack.report_blocks import report_message, report_text
 from handlers.slack.root_blocks import finished_root, root_message
 from handlers.slack.suggestion_blocks import decided_message, suggestion_message, suggestion_text
-from handlers.slack.text import plain, prose, safe_link, section, sections
+from handlers.slack.text import clip, plain, prose, safe_link, section, sections
 from handlers.slack.words import mentions, message_words
 
 EVENT_TYPE = "groundwire_report"
-ROOT, REPORT = "root", "report"
+ROOT, REPORT, ANSWER = "root", "report", "answer"
 
 EDIT_EVERY_S = 15.0  # an edit more often than this makes phones buzz and eats the channel's rate limit
 POST_ATTEMPTS = 3
@@ -121,7 +121,9 @@ class SlackNotifier:
         )
 
     async def answer(self, question: Question, text: str) -> None:
-        await self._post(question.channel_id, question.thread, _spoken(text))
+        place = _place(question, question.thread or message_ts(question))
+        message = _spoken(text)
+        await self._post_once(place, ANSWER, message, message.text, await self._told(place))
 
     async def whisper(self, channel_id: str, user_id: str, text: str, *, thread: str | None = None) -> None:
         await self._whisper(channel_id, user_id, _spoken(text), thread)
@@ -304,7 +306,8 @@ def _place(question: Question, thread_ts: str | None) -> _Place:
 
 
 def _spoken(text: str) -> Message:
-    return Message(text=plain(text), blocks=tuple(sections(prose(text).split("\n"))))
+    lines = within([prose(line) for line in text.split("\n")])
+    return Message(text=plain(clip(text, 600)), blocks=tuple(sections(lines)))
 
 
 def _thread_message(message: Mapping[str, Any]) -> ThreadMessage:

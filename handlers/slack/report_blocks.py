@@ -7,7 +7,7 @@ from bot.domain.usage import Usage
 from bot.evidence.wording import quantity
 from handlers.slack.actions import OPTION_CHARS, SHOW_EVIDENCE, VOTE, EvidenceRef, evidence_value, vote_value
 from handlers.slack.chart import chart_blocks, chart_words
-from handlers.slack.message import CHARS, Message, Part, fitted, text_length
+from handlers.slack.message import CHARS, Message, Part, fitted, text_length, within
 from handlers.slack.text import (
     Block,
     clip,
@@ -53,14 +53,7 @@ def report_text(report: Report) -> str:
     lines += [*_timeline(report.timeline, {}), *_statements("Speaks against it", report.against, {})]
     lines += [*_statements("Would settle it", report.would_settle, {}), _coverage(report.coverage), *_gaps(report.gaps)]
     lines += [line for line in (_ownership(report.ownership, frozenset()), cost(report.usage)) if line]
-    kept, used = [], 0
-    for line in lines:
-        used += len(line) + 1
-        if used > CHARS - 100:
-            kept.append("The rest is left out for length.")
-            break
-        kept.append(line)
-    return "\n".join(kept)
+    return "\n".join(within(lines))
 
 
 def headline(report: Report) -> str:

@@ -1,9 +1,11 @@
 """What stands in Slack after the notifier has spoken, also when Slack refuses, limits or loses things."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from aiohttp import ClientSession, web
 
 from bot.demo.memory import ManualClock, MemoryStore
 from bot.demo.workspace.driver import Workspace
@@ -46,6 +48,36 @@ class Desk:
 async def desk() -> AsyncIterator[Desk]:
     async with Workspace(clock=lambda: NOW_S) as ws:
         yield Desk(ws, await who_am_i(slack_client(ws.bot_token, base_url=ws.api_url)))
+
+
+@asynccontextmanager
+async def losing_first_answer(api_url: str, method: str) -> AsyncIterator[str]:
+    """A way to the workspace on which the first answer to a method gets lost after the call was done."""
+    lost = False
+
+    async def forward(request: web.Request) -> web.Response:
+        nonlocal lost
+        headers = {name: request.headers[name] for name in ("Authorization", "Content-Type") if name in request.headers}
+        called = request.match_info["method"]
+        async with ClientSession() as session:
+            url = f"{api_url}{called}?{request.query_string}"
+            async with session.request(request.method, url, data=await request.read(), headers=headers) as answer:
+                body = await answer.read()
+        if called == method and not lost:
+            lost = True
+            assert request.transport is not None
+            request.transport.close()
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", forward)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/api/"
+    finally:
+        await runner.cleanup()
 
 
 def text(message: Message) -> str:
@@ -151,10 +183,20 @@ async def test_refused_blocks_become_plain_text(desk: Desk, error: str) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_an_answer_that_got_lost_is_looked_up_before_it_is_posted_again(desk: Desk, status: int) -> None:
+async def test_what_slack_failed_to_post_is_posted_again(desk: Desk, status: int) -> None:
     desk.ws.fail("chat.postMessage", status=status, times=2)
 
     thread = await desk.notifier.announce(ASKED, SCOPE)
+
+    assert [m.ts for m in desk.ws.messages("checkout")] == [thread.ts]
+
+
+async def test_a_message_whose_confirmation_got_lost_is_not_posted_again(desk: Desk) -> None:
+    async with losing_first_answer(desk.ws.api_url, "chat.postMessage") as url:
+        client = slack_client(desk.ws.bot_token, base_url=url)
+        notifier = SlackNotifier(client, desk.identity, desk.store, desk.clock)
+
+        thread = await notifier.announce(ASKED, SCOPE)
 
     assert [m.ts for m in desk.ws.messages("checkout")] == [thread.ts]
 
@@ -203,6 +245,17 @@ async def test_a_whisper_is_seen_by_one_person_in_the_channel(desk: Desk) -> Non
     (seen,) = desk.ws.ephemerals("ana")
     assert "only &lt;!here&gt; for you" in text(seen)
     assert desk.ws.messages("checkout") == []
+
+
+async def test_an_answer_stands_where_it_was_asked_once_and_within_slacks_limits(desk: Desk) -> None:
+    long = "\n".join(f"• {i} deploy & <!here>" + "x" * 300 for i in range(200))
+
+    for _ in range(2):
+        await desk.notifier.answer(ASKED, long)
+
+    (told,) = desk.ws.messages("checkout")
+    assert "• 0 deploy &amp; &lt;!here&gt;" in text(told)
+    assert "The rest is left out for length." in text(told)
 
 
 async def test_where_the_bot_is_not_a_member_a_whisper_is_a_direct_message(desk: Desk) -> None:
