@@ -101,7 +101,7 @@ class GitSettings:
     prefixes: Mapping[str, str] = _table("For a repository of many services: path prefix to service.", dict)
     branch: str = _setting("The branch that runs in that environment.", "HEAD")
     environment: str = _setting("The environment it belongs to; empty: it serves all.", "")
-    link: str = _setting("Address of a commit, with `{commit}` in it.", "")
+    link: str = _setting("Address of a commit, with `{sha}` in it.", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ async def decide(ports: Ports, rules: AccessRules, payload: Json, step: Step) ->
 
 def content_hash(suggestion: Suggestion) -> str:
     """sha256 (hex) over the suggestion as canonical JSON: what exactly was decided on."""
-    canonical = json.dumps(to_json(suggestion), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    canonical = json.dumps(to_json(suggestion), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -48,13 +48,14 @@ class Investigator:
 
 async def investigate(ports: Ports, settings: Investigator, payload: Json, step: Step) -> None:
     """Tells the whole story of one question (a `Question` as JSON)."""
-    began_s = ports.clock.elapsed_s()
     question = from_json(Question, payload)
+    began_s = float(await step("begin", partial(_now, ports)))
     zone = await step("admit", partial(admit, ports, settings.rules, settings.default_zone, question))
     if zone is None:
         return
     question = replace(question, asker_zone=zone)
-    before = await _earlier(ports, question)
+    earlier = await step("earlier", partial(_earlier, ports, question))
+    before = from_json(Investigation, earlier) if earlier is not None else None
     messages = from_json(tuple[ThreadMessage, ...], await step("read", partial(_read, ports, question)))
     known = _Known(ports, settings)
     understood = await step("scope", partial(_understand, ports, known, question, before, messages))
@@ -70,13 +71,17 @@ async def investigate(ports: Ports, settings: Investigator, payload: Json, step:
     await step("publish", partial(_publish, ports, investigation))
 
 
-async def _earlier(ports: Ports, question: Question) -> Investigation | None:
+async def _now(ports: Ports) -> Json:
+    return ports.clock.now_s()
+
+
+async def _earlier(ports: Ports, question: Question) -> Json:
     """The investigation this one follows up: the newest one told in the same thread."""
     if question.thread is None:
         return None
-    return await ports.store.investigation_in(
-        question.team_id, Thread(channel_id=question.channel_id, ts=question.thread)
-    )
+    thread = Thread(channel_id=question.channel_id, ts=question.thread)
+    found = await ports.store.investigation_in(question.team_id, thread)
+    return to_json(found) if found is not None else None
 
 
 async def _read(ports: Ports, question: Question) -> Json:
@@ -197,7 +202,7 @@ async def _gather(
     first_s: list[float] = []
 
     async def first_findings(ranking: Ranking) -> None:
-        first_s.append(ports.clock.elapsed_s() - began_s)
+        first_s.append(max(ports.clock.now_s() - began_s, 0.0))
         ports.meter.time("groundwire_first_findings_seconds", first_s[0])
         if ranking.findings and investigation.thread is not None:
             first = f"first finding: {ranking.findings[0].statement.text}; reading logs"
@@ -237,7 +242,7 @@ async def _conclude(ports: Ports, investigation: Investigation, scope: Scope, lo
         coverage=from_json(Coverage, looked.coverage),
         gaps=from_json(tuple[Gap, ...], looked.gaps),
         ownership=_ownership(ports, scope, ranking, evidence),
-        usage=Usage(duration_s=ports.clock.elapsed_s() - began_s, first_findings_s=looked.first_findings_s),
+        usage=Usage(duration_s=max(ports.clock.now_s() - began_s, 0.0), first_findings_s=looked.first_findings_s),
     )
     await ports.store.save_report(question.team_id, report)
     ports.meter.count("groundwire_investigations_total", outcome=report.confidence.name.lower())

@@ -1,12 +1,11 @@
 """The looks at metrics: plan them from what exists, take them, and compare the strongest with a day and a week before."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.domain.evidence import Evidence, SeriesBody
-from bot.domain.query import MetricQuery
 from bot.domain.report import Finding, Gap
 from bot.domain.scope import Scope
 from bot.ports import MetricSource, SeriesAnswer
@@ -71,31 +70,27 @@ async def _look_at(
                 remedy="Ask about one service.",
             )
         )
-    return list(await asyncio.gather(*(_take(survey.source, look, look.query, lookout) for look in plan.looks)))
+    return list(await asyncio.gather(*(_take(survey.source, look, lookout) for look in plan.looks)))
 
 
-async def _take(source: MetricSource, look: Look, query: MetricQuery, lookout: Lookout) -> Looked:
-    answer = await lookout.look(source.name, look.measure, partial(source.range, query))
+async def _take(source: MetricSource, look: Look, lookout: Lookout) -> Looked:
+    answer = await lookout.look(source.name, look.measure, partial(source.range, look.query))
     body = read_answer(look, answer.series) if answer is not None else None
     return Looked(source=source, look=look, answer=answer, body=body)
 
 
 async def look_earlier(strongest: Sequence[Looked], lookout: Lookout) -> tuple[tuple[Looked, ...], ...]:
     """For each look the same hours a day and a week earlier."""
+    asked = [[_take(one.source, _earlier(one.look, *when), lookout) for when in _EARLIER] for one in strongest]
+    return tuple(await asyncio.gather(*(_together(pair) for pair in asked)))
 
-    async def both(looked: Looked) -> tuple[Looked, ...]:
-        asked = (
-            _take(
-                looked.source,
-                replace(looked.look, measure=f"{looked.look.measure}, {when}"),
-                replace(looked.look.query, offset_s=offset),
-                lookout,
-            )
-            for offset, when in _EARLIER
-        )
-        return tuple(await asyncio.gather(*asked))
 
-    return tuple(await asyncio.gather(*(both(looked) for looked in strongest)))
+async def _together(looks: Sequence[Awaitable[Looked]]) -> tuple[Looked, ...]:
+    return tuple(await asyncio.gather(*looks))
+
+
+def _earlier(look: Look, offset_s: int, when: str) -> Look:
+    return replace(look, measure=f"{look.measure}, {when}", query=replace(look.query, offset_s=offset_s))
 
 
 def strongest(findings: Sequence[Finding], by_evidence: dict[str, Looked]) -> tuple[Looked, ...]:

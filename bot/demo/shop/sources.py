@@ -80,6 +80,14 @@ class ShopMetrics(_Source):
     def service_labels(self) -> tuple[str, ...]:
         return (self._shop.topology.dialect.service_label,)
 
+    @property
+    def resolution_s(self) -> int:
+        return self._shop.step_s
+
+    async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
+        await self._reached(timeout_s)
+        return frozenset(name for row in self._rows(None, window) for name in row.labels)
+
     async def label_values(self, label: str, window: Window, *, timeout_s: float) -> tuple[str, ...]:
         await self._reached(timeout_s)
         named = (_labelled(row) for row in self._rows(None, window))
@@ -130,6 +138,10 @@ class ShopLogs(_Source):
         """The one configured query this source knows: it finds the deploy events."""
         label = self._shop.topology.dialect.log_service_label
         return f'{{{label}="{DEPLOYER.name}"}} |= "rollout finished"'
+
+    async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
+        await self._reached(timeout_s)
+        return frozenset(name for line in self._selected(Selector(), window) for name in line.labels)
 
     async def label_values(self, label: str, window: Window, *, timeout_s: float) -> tuple[str, ...]:
         await self._reached(timeout_s)
