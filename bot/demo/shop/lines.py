@@ -44,6 +44,11 @@ class Lines:
         """The names of everything that logs, sorted."""
         return tuple(sorted((*self._pods, DEPLOYER.name)))
 
+    def streams(self, start_s: float, end_s: float) -> list[Mapping[str, str]]:
+        """The labels of every stream whose pod lives in the window, without writing a line."""
+        found = [pod for pods in self._pods.values() for pod in pods if pod.born_s < end_s and pod.gone_s > start_s]
+        return [*(self.labels(pod.service, pod.name) for pod in found), self.labels(DEPLOYER, f"{DEPLOYER.name}-0")]
+
     def between(self, service: str, start_s: float, end_s: float) -> Iterator[LogLine]:
         """The lines with `start_s <= t < end_s`, oldest first; none after the shop's present."""
         first_ns, end_ns = round(start_s * 1e9), round(min(end_s, self._shop.now_s) * 1e9)
@@ -136,7 +141,9 @@ def _moments(shop: Shop) -> Iterator[_Moment]:
                 "env": shop.topology.env,
             }
             event = Event(message="rollout finished", fields=told)
-            yield _Moment(at_s=deploy.at_s + 35.0, service=DEPLOYER, pod="deployer-0", level="info", event=event)
+            yield _Moment(
+                at_s=deploy.at_s + 35.0, service=DEPLOYER, pod=f"{DEPLOYER.name}-0", level="info", event=event
+            )
     for change in shop.past.configs:
         pods = [p for p in shop.pods if p.service.name == change.service and p.born_s <= change.at_s < p.gone_s]
         fields: dict[str, str | int | float] = {"revision": change.commit.sha[:7], "changed": change.key}

@@ -145,8 +145,8 @@ class ShopLogs(_Source):
 
     async def label_values(self, label: str, window: Window, *, timeout_s: float) -> tuple[str, ...]:
         await self._reached(timeout_s)
-        everything = self._selected(Selector(), window)
-        return tuple(sorted({line.labels[label] for line in everything if label in line.labels}))
+        streams = self._lines.streams(window.start_s, window.end_s)
+        return tuple(sorted({labels[label] for labels in streams if label in labels}))
 
     async def volume_bytes(self, selector: Selector, window: Window, *, timeout_s: float) -> int | None:
         await self._reached(timeout_s)
