@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.domain.alert import Alert
-from handlers.slack.words import chunks, links, words
+from handlers.slack.words import chunks, words
 
 ALERTS = 20  # of one message; a group notification with more is a storm, and its first ones say enough
 
@@ -21,6 +21,7 @@ _RESOLVED = frozenset({"RESOLVED", "OK"})
 _PAIR = re.compile(r"^[\s\-•*_>`]*([A-Za-z_][A-Za-z0-9_ ]{0,60}?)[*_`]*\s*[:=][*_`]*\s*(.+?)\s*$")
 _IN_BRACES = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*=~?\s*\"([^\"]*)\"")
 _CAMEL = re.compile(r"^(?:[A-Z]+[a-z0-9]+){2,}[A-Z]*$|^\w+_\w+$")
+_RUNBOOK = re.compile(r"runbook[^<>\n]{0,12}<(https?://[^|>]+)|<(https?://[^|>]+)\|[^>]*runbook[^>]*>", re.IGNORECASE)
 _STATE_LINE = re.compile(r"^[\s*_]*(firing|resolved)[\s*_:]*$", re.IGNORECASE)
 _ANNOTATIONS = frozenset({"summary", "description", "message", "runbook_url", "runbook", "dashboard", "dashboard_url"})
 _STARTS = frozenset(
@@ -30,7 +31,6 @@ _STARTS = frozenset(
 _NOISE = frozenset(
     {"source", "silence", "value", "labels", "annotations", "panel", "details", "graph", "image", "http", "https"}
 )
-_ALERT_NAMES = frozenset({"alertname", "alert"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def alerts_in(message: Mapping[str, Any]) -> tuple[Alert, ...]:
 
 def _told_better(alert: Alert, others: Sequence[Alert]) -> bool:
     """Whether the title alone was told here (in the text above an attachment, say) and the labels elsewhere."""
-    return not alert.labels and any(other.labels and other.name == alert.name for other in others)
+    return not alert.labels and any(other.labels for other in others)
 
 
 def _drafts(chunk: Sequence[str]) -> Iterator[_Draft]:
@@ -74,7 +74,7 @@ def _drafts(chunk: Sequence[str]) -> Iterator[_Draft]:
             continue
         state = _STATE_LINE.match(line)
         name, value = _pair(line)
-        if (name in _ALERT_NAMES and draft.labels) or (state and draft.labels):
+        if (name == "alertname" and name in draft.labels) or (state and draft.labels):
             draft = _Draft(title=draft.title, firing=draft.firing, annotations=_shared(draft))
             drafts.append(draft)
         if state:
@@ -110,9 +110,10 @@ def _pair(line: str) -> tuple[str, str]:
 
 def _note(draft: _Draft, name: str, value: str) -> None:
     lower = name.lower()
-    if lower in _ALERT_NAMES:
-        draft.name = value.split(" - ")[0].strip(" `*_")[:200]
-        draft.labels["alertname"] = draft.name
+    if lower == "alertname":
+        draft.name = draft.labels["alertname"] = value[:200]
+    elif lower == "alert":
+        draft.annotations["summary"] = value[:300]
     elif lower in _STARTS:
         draft.started_at_s = _time(value)
     elif lower in _ANNOTATIONS:
@@ -122,12 +123,9 @@ def _note(draft: _Draft, name: str, value: str) -> None:
 
 
 def _runbook_link(chunk: Sequence[str]) -> str | None:
-    for text in chunk:
-        for line in text.splitlines():
-            for url, label in links(line):
-                if "runbook" in label.lower() or ("runbook" in line.lower() and not label):
-                    return url
-    return None
+    """The link that is called a runbook, or stands right behind the word."""
+    found = _RUNBOOK.search("\n".join(chunk))
+    return words(f"<{found.group(1) or found.group(2)}>") if found else None
 
 
 def _alert(draft: _Draft, posted_at_s: float | None) -> Alert:

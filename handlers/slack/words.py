@@ -9,7 +9,7 @@ QUESTION_CHARS = 2000
 _TOKEN = re.compile(r"<([^<>]*)>")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))  # the ampersand last: "&amp;lt;" means "&lt;"
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_LOST_CHARS = 8000  # enough of one message for evidence; an app may post 40,000
+WORDS_CHARS = 8000  # enough of one message for evidence; an app may post 40,000
 
 
 def words(text: str) -> str:
@@ -17,7 +17,7 @@ def words(text: str) -> str:
     seen = _TOKEN.sub(lambda token: _seen(token.group(1)), text)
     for entity, character in _ENTITIES:
         seen = seen.replace(entity, character)
-    return _CONTROL.sub(" ", seen)[:_LOST_CHARS]
+    return _CONTROL.sub(" ", seen)[:WORDS_CHARS]
 
 
 def question_words(text: str, bot_user_id: str) -> str:
@@ -28,14 +28,6 @@ def question_words(text: str, bot_user_id: str) -> str:
 
 def mentions(text: str, user_id: str) -> bool:
     return re.search(rf"<@{re.escape(user_id)}[|>]", text) is not None
-
-
-def links(text: str) -> Iterator[tuple[str, str]]:
-    """The links in the text with their labels ("" without one)."""
-    for token in _TOKEN.findall(text):
-        url, _, label = token.partition("|")
-        if url.startswith(("http://", "https://")):
-            yield _unescaped(url), _unescaped(label)
 
 
 def message_words(message: Mapping[str, Any]) -> str:
@@ -89,12 +81,6 @@ def _seen(token: str) -> str:
     if label:
         return label if target[:1] not in "@#" else target[0] + label
     return target.removeprefix("!")
-
-
-def _unescaped(text: str) -> str:
-    for entity, character in _ENTITIES:
-        text = text.replace(entity, character)
-    return text
 
 
 def _text(value: Any) -> str:
