@@ -107,7 +107,7 @@ _KEYED = _compiled(
     r"(?i)((?:api|access|secret|private|licen[cs]e|signing|auth|client)[ ](?:key|token|secret)"
     rf"|[\pL\pN_.\-]*(?:{_STEMS})[\pL\pN_.\-]*)"  # the key
     r"((?:\]|%5D)?(?:\\*[\"'`])?\]?)"  # what closes it
-    r"([ \t]*(?:=>|:=|%3D|=|:)[ \t]*|>|[ \t]*,[ \t]*|[ \t]+(?:(?:is|was|set to|changed to)[ \t]+)?)"  # what separates
+    r"([ \t]*(?:=>|:=|%3D|=|::[ \t]|:)[ \t]*|>|[ \t]*,[ \t]*|[ \t]+(?:(?:is|was|set to|changed to)[ \t]+)?)"  # what separates
 )
 _NAMED = _compiled(  # {"name": "DB_PASSWORD", "value": "…"} and the same in YAML
     r"(?i)\b(?:name|key)\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?([\pL\pN_.\-]+)\\*[\"']?"
@@ -258,7 +258,8 @@ def _cookies(data: bytes, start: int, opening: "re2._Match | None") -> Iterator[
 
 _SHAPES: tuple[tuple[str, str], ...] = (
     # scheme://user:password@host, the password up to the last @ before the path; `\/` is PHP's way of writing JSON
-    ("url_password", r":(?:\\?/){2}[^\s/:@\"'<>\\]*:([^\s/?#\"'<>\\]+)@"),
+    ("url_password", r":(?:\\?/){2}[^\s/:\"'<>\\]*:([^\s/?#\"'<>\\]+)@"),
+    ("url_password", r":(?:\\?/){2}[^\s/:@\"'<>\\]+:([^\s/@0-9\"'<>\\][^\s@\"'<>\\]*)@"),  # with a / but no port
     ("url_password", r":(?:\\?/){2}([A-Za-z0-9_\-]{16,}):?@"),  # a token in the user's place
     ("url_password", r"(?i)jdbc:oracle:\w+:[^\s/@\"']+/([^\s@\"']+)@"),
     ("bearer", r"(?i)\bbearer[ \t]+([A-Za-z0-9._~+/\-]*[0-9._~+/\-][A-Za-z0-9._~+/\-]{6,}=*)"),
@@ -281,6 +282,8 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("password", r"\bredis-cli\b[^\n|]*?[ \t](?:-a|--pass)[ \t]+['\"]?([^\s'\"|;&]+)"),
     ("password", r"\b(?:curl|wget|http)\b[^\n|]*?[ \t](?:-u|--user)[ \t]*['\"]?[^\s:'\"]+:([^\s'\"]+)"),
     ("password", r"(?i)\b(?:identified[ \t]+(?:with[ \t]+\w+[ \t]+)?(?:by|as)|password)[ \t]+'([^'\n]{3,})'"),
+    ("password", r"(?i)\bpassword[ \t]+\"([^\"\\\n]{3,})\""),
+    ("password", r"\bENV[ \t]+\w*(?:PASS|SECRET|TOKEN|KEY|PWD)\w*[ \t]+([^\s\"'\\]+)"),
     ("password", r"\b(?:requirepass|masterauth)[ \t]+\"?([^\s\"]+)"),
     ("password", r"\blogin[ \t]+\S+[ \t]+password[ \t]+(\S+)"),
     ("password", r"\bpass:([^\s'\"]{4,})"),

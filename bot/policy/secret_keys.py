@@ -87,7 +87,7 @@ def classify_key(key: str) -> tuple[Sensitivity, str]:
     for part in _STRONG_PARTS:
         if part in joined:
             return Sensitivity.STRONG, _kind(part)
-    strong = [word for word in words if word in _STRONG_WORDS or _ends_in_pass(word)]
+    strong = [word for word in words if word in _STRONG_WORDS or _ends_as_secret(word)]
     if strong:
         alone = len(words) == 1 and words[0] in _WEAK_ALONE
         return (Sensitivity.WEAK if alone else Sensitivity.STRONG), _kind(strong[-1])
@@ -101,8 +101,9 @@ def _speaks_about(words: tuple[str, ...]) -> bool:
     return not (words[-1] == "id" and len(words) > 1 and words[-2] in _ID_HOLDERS)
 
 
-def _ends_in_pass(word: str) -> bool:
-    return word.endswith("pass") and word not in _PASS_WORDS
+def _ends_as_secret(word: str) -> bool:
+    """Words run together: `dbpass`, `usertoken`, `phpsessid`."""
+    return word.endswith(("pass", "token", "sessid", "sessionid")) and word not in _PASS_WORDS
 
 
 _KINDS = (
