@@ -23,7 +23,7 @@ from bot.errors import SlackError
 from bot.ports import Clock, Journal, Store
 from bot.workflows.help import HELP as HELP_TEXT
 from handlers.slack import translate
-from handlers.slack.actions import APPROVE, OPEN_LINK, REJECT, SHOW_EVIDENCE, VOTE, EvidenceRef
+from handlers.slack.actions import APPROVE, REJECT, SHOW_EVIDENCE, VOTE, EvidenceRef
 from handlers.slack.client import Identity, slack_errors
 from handlers.slack.evidence_book import evidence_of
 from handlers.slack.evidence_view import evidence_view, missing_view
@@ -118,13 +118,14 @@ def _register_clicks(app: AsyncApp, desk: Desk) -> None:
             await _open_evidence(desk, asked, str(body.get("trigger_id", "")))
         await ack()
 
-    async def followed(ack: AsyncAck) -> None:
+    async def other(ack: AsyncAck) -> None:
+        """Buttons that open a link, and those of messages older than this version."""
         await ack()
 
     app.block_action(re.compile(f"^({APPROVE}|{REJECT})$"))(decided)
     app.block_action(VOTE)(voted)
     app.block_action(re.compile(f"^{SHOW_EVIDENCE}:"))(shown)
-    app.block_action(OPEN_LINK)(followed)
+    app.block_action(re.compile(".*"))(other)
 
 
 async def _accept(desk: Desk, question: Question | None) -> None:

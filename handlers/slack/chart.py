@@ -32,7 +32,8 @@ def chart_blocks(chart: Chart, zone: str) -> list[Block]:
 
 def chart_words(chart: Chart) -> str:
     """What the chart shows, for readers without it: typical values on both sides of the onset."""
-    parts = [_typical(chart, series) for series in chart.series]
+    alone = len(chart.series) == 1  # then the title has said whose it is
+    parts = [_typical(chart, series, named=not alone) for series in chart.series]
     onset = f"; onset {moment(chart.onset_s)}" if chart.onset_s is not None else ""
     return f"{escape(clip(chart.title, 200))}: {', '.join(parts) or 'no samples'}{onset} {prose(f'[{chart.evidence}]')}"
 
@@ -132,16 +133,16 @@ def _free(name: str, taken: Sequence[str] | set[str]) -> str:
     return free
 
 
-def _typical(chart: Chart, series: ChartSeries) -> str:
+def _typical(chart: Chart, series: ChartSeries, *, named: bool) -> str:
     pairs = [(t, v) for t, v in zip(chart.times_s, series.values, strict=False) if math.isfinite(v)]
-    name = escape(clip(series.name, 80))
+    name = f"{escape(clip(series.name, 80))} " if named else ""
     if not pairs:
-        return f"{name} without samples"
+        return f"{name}no samples"
     onset = chart.onset_s
     before = [v for t, v in pairs if onset is None or t < onset]
     after = [v for t, v in pairs if onset is not None and t >= onset]
     values = [quantity(statistics.median(side), chart.unit) for side in (before, after) if side]
-    return f"{name} {' → '.join(values)}"
+    return name + " → ".join(values)
 
 
 def _scale(unit: str, largest: float) -> tuple[float, str]:

@@ -177,8 +177,9 @@ def _gaps(gaps: Sequence[Gap]) -> list[str]:
 
 
 def _gap(gap: Gap) -> str:
-    remedy = f" {prose(clip(gap.remedy, 300))}" if gap.remedy else ""
-    return f"{prose(clip(gap.what, 200))}: {prose(clip(gap.why, 400))}{remedy}"
+    why = clip(gap.why, 400).rstrip(".")
+    remedy = f". {prose(clip(gap.remedy, 300))}" if gap.remedy else ""
+    return f"{prose(clip(gap.what, 200))}: {prose(why)}{remedy}"
 
 
 def _ownership(ownership: Ownership, hosts: frozenset[str]) -> str:

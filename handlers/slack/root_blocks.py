@@ -12,19 +12,21 @@ OVERRIDE = "Not what you meant? Ask again with `service=… env=… since=… un
 
 def root_message(question: Question, scope: Scope, progress: str) -> Message:
     """What was understood of the question, while the work goes on."""
-    return _root(question, scope, f"_{prose(progress)}_", progress)
+    return _root(question, scope, "Looking", f"_{prose(progress)}_", progress)
 
 
 def finished_root(question: Question, report: Report) -> Message:
     """The same once the report stands in the thread."""
     outcome = f"{headline(report)} · {confidence_words(report)}"
-    return _root(question, report.scope, f"Done: {escape(outcome)}", outcome)
+    return _root(question, report.scope, "Looked", f"Done: {escape(outcome)}", outcome)
 
 
-def _root(question: Question, scope: Scope, status: str, spoken: str) -> Message:
+def _root(question: Question, scope: Scope, verb: str, status: str, spoken: str) -> Message:
     asked = f" (from “{escape(clip(' '.join(question.text.split()), 300))}”)" if question.text.strip() else ""
     assumptions = "".join(f"\n• {prose(clip(a, 300))}" for a in scope.assumptions[:6])
-    understood = f"{_title(question, scope)}\n{_looking(question, scope.window)}{asked}{assumptions}\n{OVERRIDE}"
+    understood = (
+        f"{_title(question, scope)}\n{verb} at {_window(question, scope.window)}{asked}{assumptions}\n{OVERRIDE}"
+    )
     return Message(
         text=plain(clip(f"{scope.service or 'all services'}: {spoken}", 300)),
         blocks=(section(understood), context(status)),
@@ -37,7 +39,7 @@ def _title(question: Question, scope: Scope) -> str:
     return f"*{service}*{' · ' + where if where else ''} · asked by {mention(question.asker_id)}"
 
 
-def _looking(question: Question, window: Window) -> str:
+def _window(question: Question, window: Window) -> str:
     """The window in the reader's zone, with the day when it is not about today."""
     dated = question.asked_at_s - window.start_s > DAY_S / 2
-    return f"Looking at {moment(window.start_s, dated=dated)} to {moment(window.end_s, dated=dated)} your time"
+    return f"{moment(window.start_s, dated=dated)} to {moment(window.end_s, dated=dated)} your time"

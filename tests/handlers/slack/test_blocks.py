@@ -211,7 +211,7 @@ def test_a_chart_with_too_few_samples_is_said_in_words() -> None:
     message = report_message(replace(report, charts=(empty,)), {}, HOSTS)
 
     assert not [b for b in message.blocks if b["type"] == "data_visualization"]
-    assert any("payments without samples" in text for _, text in strings(message.blocks))
+    assert any("payments: pool in use: no samples" in text for _, text in strings(message.blocks))
 
 
 def test_without_a_cause_the_report_says_so_and_what_was_closest() -> None:
