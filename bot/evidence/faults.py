@@ -15,7 +15,7 @@ CLEARLY = 0.2  # about five scales: a departure that may name a kind of fault
 _NEAR_LIMIT = 0.9  # of a limit: requests begin to queue
 
 _POOL = re.compile(
-    r"\bpool\b.{0,40}(exhaust|timeout|timed out|full|limit|empty|drained|unavailable|saturat)|"
+    r"pool\b.{0,40}(exhaust|timeout|timed out|full|limit|empty|drained|unavailable|saturat)|"
     r"(exhaust\w*|no (free|idle|available)|acquir\w*|too many|out of|remaining|wait(ing|ed)? for)"
     r".{0,30}\b(connections?|pool|slots)\b|"
     r"\b(get|obtain|check ?out) (an? |the )?(\w+ ){0,2}connection\b",
@@ -78,6 +78,17 @@ def _memory(facts: Facts) -> bool:
     )
 
 
+def _pool(facts: Facts) -> bool:
+    """Its own lines say so, or it is full and nothing else of the service's own explains that it filled up while it waited."""
+    if facts.says(_POOL):
+        return True
+    other_words = any(
+        r.signal is Signal.LOGS and r.fresh and r.rising and r.strength >= CLEARLY and r.level != "info"
+        for r in facts.readings
+    )
+    return facts.near_limit(Signal.SATURATION) and not facts.near_limit(Signal.CPU) and not other_words
+
+
 def _first(facts: Facts, signal: Signal) -> bool:
     """Whether this signal is the service's strongest of its own, calls and logs aside."""
     own = [
@@ -92,7 +103,7 @@ RULES: tuple[tuple[Fault, Callable[[Facts], bool]], ...] = (
     (Fault.TRAFFIC_SURGE, lambda f: f.front and surged(f.readings)),
     (Fault.BAD_CONFIG, lambda f: f.changed(ChangeKind.CONFIG, ChangeKind.FLAG)),
     (Fault.MEMORY_LEAK, _memory),
-    (Fault.POOL_EXHAUSTED, lambda f: f.says(_POOL) or f.near_limit(Signal.SATURATION)),
+    (Fault.POOL_EXHAUSTED, _pool),
     (Fault.BAD_DEPLOY, lambda f: f.changed(ChangeKind.DEPLOY, ChangeKind.COMMIT)),
     (Fault.CRASHING, lambda f: f.departed(Signal.RESTARTS)),
     (Fault.CPU_SATURATED, lambda f: f.near_limit(Signal.CPU) or _first(f, Signal.CPU)),

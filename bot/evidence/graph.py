@@ -66,21 +66,23 @@ def _distances(next_of: Mapping[str, tuple[str, ...]], start: str) -> Mapping[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """What callers measure of each call: the strongest harmful reading per (caller, callee), 0 when it was normal."""
+    """What callers measure per (caller, callee): the strongest harmful reading, 0 when normal, and which signals they have."""
 
     seen: Mapping[tuple[str, str], float]
+    measured: Mapping[tuple[str, str], frozenset[Signal]]
     readings: tuple[Reading, ...]
 
     def link(self, caller: str, callee: str) -> float:
         """How well trouble of `callee` explains trouble of `caller`, 0..1.
 
-        Calls that were measured speak for themselves, the less the more other callers are fine with the callee; for calls
-        nobody measured an edge alone is a good but not a full reason.
+        Calls that are measured in trouble speak for themselves, the less the more other callers are fine with the callee. A call
+        whose time and failures are both normal explains next to nothing; with one of them measured, the other may be the bad one.
+        For calls nobody measured an edge alone is a good but not a full reason.
         """
-        seen = self.seen.get((caller, callee))
-        if seen is None:
-            return 0.8
-        return min(1.0, 0.15 + seen / 0.3) * self.blamed_on(callee)
+        kinds = self.measured.get((caller, callee), frozenset())
+        seen = self.seen.get((caller, callee), 0.0)
+        unseen = {0: 0.8, 1: 0.6, 2: 0.15}[len(kinds)]
+        return max(unseen, min(1.0, 0.15 + seen / 0.3) * self.blamed_on(callee))
 
     def blamed_on(self, callee: str) -> float:
         """The share of measured callers that see trouble with this callee; 0 when nobody measures it."""
@@ -105,11 +107,13 @@ def calls_of(readings: Iterable[Reading]) -> Calls:
     """Collects the readings that callers took of their calls."""
     mine = tuple(r for r in readings if r.signal in {Signal.CALL_LATENCY, Signal.CALL_ERRORS} and r.peer)
     seen: dict[tuple[str, str], float] = {}
+    measured: dict[tuple[str, str], frozenset[Signal]] = {}
     for reading in mine:
         pair = (reading.service, reading.peer or "")
         felt = reading.strength if harmful(reading) else 0.0
         seen[pair] = max(seen.get(pair, 0.0), felt)
-    return Calls(seen=seen, readings=mine)
+        measured[pair] = measured.get(pair, frozenset()) | {reading.signal}
+    return Calls(seen=seen, measured=measured, readings=mine)
 
 
 def waits(readings: Sequence[Reading]) -> Mapping[tuple[str, str], float]:

@@ -40,7 +40,31 @@ def excursions(z: Floats, searched: slice) -> Excursions:
     columns = np.arange(z.shape[1])
     at_zero = (gathered <= 0) & (columns[None, :] <= last[:, None])
     first = np.where(at_zero.any(axis=1), z.shape[1] - np.argmax(at_zero[:, ::-1], axis=1), 0)
-    return Excursions(first=np.minimum(first, last), last=last, gathered=gathered[rows, last])
+    first = _sharpened(steps, np.minimum(first, last), last)
+    return Excursions(first=first, last=last, gathered=gathered[rows, last])
+
+
+def _sharpened(steps: Floats, first: Ints, last: Ints) -> Ints:
+    """The beginning of each excursion without a weak lead-in: restless rows drift for long before the step that matters.
+
+    The excursion is divided where the means of its parts differ most; a first part below a quarter of the second is left out.
+    A ramp keeps its beginning, since its first part is never that weak against its second.
+    """
+    columns = np.arange(steps.shape[1])[None, :]
+    inside = (columns >= first[:, None]) & (columns <= last[:, None])
+    total = np.cumsum(np.where(inside, steps + DRIFT, 0.0), axis=1)
+    rows = np.arange(len(steps))
+    whole = total[rows, last][:, None]
+    # Dividing before column c: the left part ends at c - 1.
+    left_sum = np.concatenate([np.zeros((len(steps), 1)), total[:, :-1]], axis=1)
+    left = np.maximum(columns - first[:, None], 1)
+    right = np.maximum(last[:, None] - columns + 1, 1)
+    left_mean, right_mean = left_sum / left, (whole - left_sum) / right
+    gain = np.where(inside & (columns > first[:, None]), left * right * (right_mean - left_mean) ** 2, -1.0)
+    gain = np.where(right_mean > left_mean, gain, -1.0)
+    best = np.argmax(gain, axis=1)
+    weak = (gain[rows, best] > 0) & (left_mean[rows, best] < right_mean[rows, best] / 4)
+    return np.where(weak, best, first)
 
 
 def joint_onset(onsets: Sequence[tuple[float, float]], tolerance_s: float) -> float | None:

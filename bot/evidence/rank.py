@@ -160,12 +160,13 @@ def _onset(judged: Sequence[Blame], tolerance_s: float) -> float | None:
 
 
 def _began(top: Blame, onset_s: float | None) -> float | None:
-    """When the cause's own trouble began: its most telling reading nearest to the common onset, else that onset."""
+    """When the cause's own trouble began: of its telling readings the one nearest to the common onset, else the earliest."""
     own = [r for r in top.readings if r.onset_s is not None and harmful(r) and r.strength > 0]
     if not own:
         return onset_s
     most = max(telling(r) for r in own)
-    return min(r.onset_s for r in own if r.onset_s is not None and telling(r) >= 0.7 * most)
+    onsets = [r.onset_s for r in own if r.onset_s is not None and telling(r) >= 0.5 * most]
+    return min(onsets, key=lambda at: (abs(at - onset_s), at)) if onset_s is not None else min(onsets)
 
 
 def _suspects(

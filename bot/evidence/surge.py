@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bot.domain.evidence import Signal
-from bot.evidence.blame import ABNORMAL, Blame
+from bot.evidence.blame import ABNORMAL, Blame, telling
 from bot.evidence.graph import Graph
 from bot.evidence.reading import Reading, harmful
 
@@ -63,9 +63,10 @@ def _is_surge(reading: Reading) -> bool:
 
 
 def _by_load(one: Blame, began: float | None, tolerance_s: float) -> bool:
-    """Whether load explains a service's trouble: its main departures are of load, none of them long before the surge."""
+    """Whether load explains a service's trouble: its main departures are of load, most of it not long before the surge."""
     harms = [r for r in one.readings if harmful(r) and r.strength > _DEPARTED and r.signal is not Signal.TRAFFIC]
-    if began is not None and any(r.onset_s is not None and r.onset_s < began - tolerance_s for r in harms[:3]):
+    before = [r for r in harms if began is not None and r.onset_s is not None and r.onset_s < began - tolerance_s]
+    if 2 * sum(telling(r) for r in before) > sum(telling(r) for r in harms):
         return False
     hard = {Signal.DISK, Signal.CERTIFICATE}
     return any(r.signal in _BY_LOAD for r in harms) and not any(r.signal in hard for r in harms)
