@@ -43,7 +43,7 @@ _TRADES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     ),
 }
 _STORE_ENDINGS = ("-db", "-postgres", "-pg")
-_FEWEST = 8  # services of a drawn shop
+_FEWEST, _MOST = 8, 14  # services of a drawn shop
 
 
 def drawn(seed: int) -> Topology:
@@ -63,7 +63,7 @@ def drawn(seed: int) -> Topology:
         *(database(name, own_s=chance.between(0.003, 0.009)) for name in stores),
         *(_cache(name) for name in caches),
     ]
-    if len(services) < _FEWEST:
+    if len(services) < _FEWEST or (len(services) < _MOST and chance.share() < 0.5):
         services.append(_lonely(chance))
     return _steady(
         Topology(name=trade, namespace=trade, services=tuple(services), env="prod", dialect=_dialect(chance))

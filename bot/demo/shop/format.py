@@ -36,7 +36,7 @@ def written(service: Service, level: str, event: Event, at_s: float, draw: Draw)
 def _json(service: Service, level: str, event: Event, at_s: float) -> str:
     body: dict[str, Value] = {
         "ts": _stamp(at_s, "T", ".") + "Z",
-        "level": level,
+        "level": "warning" if level == "warn" else level,
         "logger": f"{service.name.replace('-', '_')}.app",
         "msg": event.message,
         **event.fields,

@@ -1,7 +1,7 @@
-"""The log lines of a shop: every hour of every stream, the same lines whatever window is asked for."""
+"""The log lines of a shop: every stream, the same lines whatever window is asked for."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bot.demo.shop.topology import Kind, Language, Service
 from bot.demo.shop.voices import Voice, voices
 from bot.domain.logs import LogLine
 
-HOUR_S = 3600
+PART_S = 900  # lines are written a quarter of an hour at a time
 DEPLOYER = Service(name="deployer", language=Language.GO)  # not called by anybody: it only tells what it rolled out
 
 
@@ -30,11 +30,11 @@ class _Moment:
 
 
 class Lines:
-    """All log lines of a shop. Hours are written when first asked for and kept."""
+    """All log lines of a shop. Quarters of an hour are written when first asked for and kept."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
-        self._hours: dict[tuple[str, int], tuple[LogLine, ...]] = {}
+        self._parts: dict[tuple[str, int], tuple[LogLine, ...]] = {}
         self._voices: dict[tuple[str, int], list[Voice]] = {}
         self._pods = {s.name: [p for p in shop.pods if p.service.name == s.name] for s in shop.topology.services}
         self._moments = tuple(_moments(shop))
@@ -52,20 +52,20 @@ class Lines:
     def between(self, service: str, start_s: float, end_s: float) -> Iterator[LogLine]:
         """The lines with `start_s <= t < end_s`, oldest first; none after the shop's present."""
         first_ns, end_ns = round(start_s * 1e9), round(min(end_s, self._shop.now_s) * 1e9)
-        for hour in range(int(start_s // HOUR_S), int(min(end_s, self._shop.now_s) // HOUR_S) + 1):
-            for line in self.hour(service, hour):
+        for number in range(int(start_s // PART_S), int(min(end_s, self._shop.now_s) // PART_S) + 1):
+            for line in self.part(service, number):
                 if first_ns <= line.ts_ns < end_ns:
                     yield line
 
-    def hour(self, service: str, hour: int) -> tuple[LogLine, ...]:
-        """All lines of one service in one hour (hours since the epoch), oldest first."""
-        key = (service, hour)
-        if key not in self._hours:
-            found = [*self._once(service, hour)]
+    def part(self, service: str, number: int) -> tuple[LogLine, ...]:
+        """All lines of one service in one quarter of an hour (numbered since the epoch), oldest first."""
+        key = (service, number)
+        if key not in self._parts:
+            found = [*self._once(service, number)]
             if service != DEPLOYER.name:
-                found += self._spoken(self._shop.topology.service(service), hour)
-            self._hours[key] = tuple(sorted(found, key=lambda line: (line.ts_ns, line.line)))
-        return self._hours[key]
+                found += self._spoken(self._shop.topology.service(service), number)
+            self._parts[key] = tuple(sorted(found, key=lambda line: (line.ts_ns, line.line)))
+        return self._parts[key]
 
     def labels(self, service: Service, pod: str) -> Mapping[str, str]:
         """The labels of a stream."""
@@ -78,23 +78,23 @@ class Lines:
             "container": service.name,
         }
 
-    def _once(self, service: str, hour: int) -> Iterator[LogLine]:
+    def _once(self, service: str, number: int) -> Iterator[LogLine]:
         for moment in self._moments:
-            if moment.service.name == service and int(moment.at_s // HOUR_S) == hour:
+            if moment.service.name == service and int(moment.at_s // PART_S) == number:
                 text = written(moment.service, moment.level, moment.event, moment.at_s, draw(0, service))
                 labels = self.labels(moment.service, moment.pod)
                 yield LogLine(ts_ns=round(moment.at_s * 1e9), line=text, labels=labels, level=moment.level)
 
-    def _spoken(self, service: Service, hour: int) -> Iterator[LogLine]:
+    def _spoken(self, service: Service, number: int) -> Iterator[LogLine]:
         shop = self._shop
-        number = hour * HOUR_S // DAY_S
-        day = shop.day(number)
-        low = (hour * HOUR_S - number * DAY_S) // shop.step_s
-        tick = day.tick[low : low + HOUR_S // shop.step_s]
+        day_number = number * PART_S // DAY_S
+        day = shop.day(day_number)
+        low = (number * PART_S - day_number * DAY_S) // shop.step_s
+        tick = day.tick[low : low + PART_S // shop.step_s]
         labels = {pod.name: self.labels(service, pod.name) for pod in self._pods[service.name]}
-        for voice in self._voices_of(service, number):
+        for voice in self._voices_of(service, day_number):
             key = day.key("line", service.name, voice.name)
-            rate = voice.rate[low : low + HOUR_S // shop.step_s]
+            rate = voice.rate[low : low + PART_S // shop.step_s]
             if not rate.any():
                 continue
             many = counts(key, tick, rate * shop.step_s)
@@ -105,7 +105,7 @@ class Lines:
                     at_s = start_s + d.share() * shop.step_s
                     pod = _speaker(self._pods[service.name], at_s, d)
                     if pod is not None:
-                        text = written(service, voice.level, voice.say(d), at_s, d)
+                        text = written(service, voice.level, _event(voice, int(low + at), d), at_s, d)
                         yield LogLine(ts_ns=int(at_s * 1e9), line=text, labels=labels[pod.name], level=voice.level)
 
     def _voices_of(self, service: Service, number: int) -> list[Voice]:
@@ -115,6 +115,14 @@ class Lines:
         return self._voices[key]
 
 
+def _event(voice: Voice, at: int, d: Draw) -> Event:
+    event = voice.say(d)
+    if voice.duration_s is None:
+        return event
+    took_ms = round(float(voice.duration_s[at]) * d.between(0.6, 1.5) * 1000.0, 1)
+    return replace(event, fields={**event.fields, "duration_ms": took_ms})
+
+
 def _speaker(pods: list[Pod], at_s: float, d: Draw) -> Pod | None:
     """One of the pods that answer at this moment."""
     there = [pod for pod in pods if pod.born_s <= at_s < pod.gone_s and not _is_down(pod, at_s)]
@@ -122,7 +130,9 @@ def _speaker(pods: list[Pod], at_s: float, d: Draw) -> Pod | None:
 
 
 def _is_down(pod: Pod, at_s: float) -> bool:
-    return any(kill <= at_s < back for kill, back in zip(pod.kills_s, pod.starts_s[1:], strict=True))
+    return bool(pod.kills_s) and any(
+        kill <= at_s < back for kill, back in zip(pod.kills_s, pod.starts_s[1:], strict=True)
+    )
 
 
 def _moments(shop: Shop) -> Iterator[_Moment]:

@@ -1,6 +1,6 @@
 """What the demo can be asked: every fault in a sentence, and a question as the on-call engineer would put it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from bot.demo.shop.faults import FAULTS, critical_path
 from bot.demo.shop.shop import Shop
@@ -19,8 +19,8 @@ def victim(shop: Shop) -> str:
     return path[1] if len(path) > 2 else path[0]
 
 
-def question(shop: Shop) -> str:
-    """A question about the shop's trouble that does not name its cause; the time is UTC."""
-    since = datetime.fromtimestamp(shop.onset_s, UTC).strftime("%H:%M")
+def question(shop: Shop, zone: tzinfo = UTC) -> str:
+    """A question about the shop's trouble that does not name its cause, by a clock of this zone."""
+    since = datetime.fromtimestamp(shop.onset_s, zone).strftime("%H:%M")
     symptom = shop.incident.symptom if shop.incident else "slow"
     return f"{victim(shop)} is {symptom} since {since}"

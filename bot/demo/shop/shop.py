@@ -17,6 +17,7 @@ from bot.demo.shop.topology import Topology
 from bot.domain.report import Fault
 
 DEFAULT_ONSET_S = 2400.0  # a fault begins 40 minutes before now unless told otherwise: somebody noticed, then asked
+_QUARTER_S = 900  # lines are written in quarters of an hour, which are to hold whole steps
 _DAYS_KEPT = 4  # today, yesterday, a week ago and one more
 _FAMILIES_KEPT = 160  # about two days of all families, 90 MB at most
 
@@ -41,8 +42,8 @@ class Shop:
         onset_s: float | None = None,
         step_s: int = 15,
     ) -> None:
-        if DAY_S % step_s:
-            raise ValueError(f"a step must divide a day: {step_s} s does not")
+        if step_s < 1 or _QUARTER_S % step_s:
+            raise ValueError(f"a step must divide a quarter of an hour: {step_s} s does not")
         self.topology = topology
         self.seed = seed
         self.now_s = now_s

@@ -13,7 +13,7 @@ from bot.demo.shop.flow import EdgeFlow, NodeFlow
 from bot.demo.shop.format import Event
 from bot.demo.shop.history import bad_flag_of
 from bot.demo.shop.noise import Draw, Floats, draw
-from bot.demo.shop.topology import Call, Kind, Language, Service
+from bot.demo.shop.topology import Call, Kind, Language, Route, Service
 
 LOUDEST = 0.7  # lines a second of one kind; loggers suppress what repeats faster
 _ACCESS_SAMPLE = 0.02  # of the requests leave an access line
@@ -23,12 +23,16 @@ Say = Callable[[Draw], Event]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """One kind of line of one service: its level, how many a second at each moment of the day, and its words."""
+    """One kind of line of one service: its level, how many a second at each moment of the day, and its words.
+
+    `duration_s`: lines of this kind end with how long the request took, scattered about this at each moment.
+    """
 
     name: str
     level: str
     rate: Floats
     say: Say
+    duration_s: Floats | None = None
 
 
 def voices(day: Day, service: Service) -> list[Voice]:
@@ -53,23 +57,14 @@ def _upto(rate: Floats) -> Floats:
 
 def _everyday(day: Day, service: Service, node: NodeFlow) -> Iterator[Voice]:
     route = service.routes[0]
-    millis = node.latency.mean_s() * 1000.0
-    typical = float(np.median(millis))
-    yield Voice(
-        name="access",
-        level="info",
-        rate=np.minimum(node.rate * _ACCESS_SAMPLE, 0.25),
-        say=lambda d: Event(
-            message="request served",
-            fields={
-                "method": route.method,
-                "path": route.path.replace("{id}", str(d.whole(1, 9999))).replace("{user}", f"u{d.whole(1, 999)}"),
-                "status": 404 if d.share() < 0.01 else 200,
-                "duration_ms": round(typical * d.between(0.6, 1.7), 1),
-                "trace_id": d.hex(32),
-            },
-        ),
-    )
+    served = np.minimum(node.rate * _ACCESS_SAMPLE, 0.25)
+    for name, share, codes in (
+        ("access", 1.0 - node.failed, (200,) * 99 + (404,)),
+        ("failed", node.failed, (500, 500, 503)),
+    ):
+        yield Voice(
+            name=name, level="info", rate=served * share, say=_served(route, codes), duration_s=node.latency.mean_s()
+        )
     yield Voice(
         name="slow",
         level="warn",
@@ -84,6 +79,18 @@ def _everyday(day: Day, service: Service, node: NodeFlow) -> Iterator[Voice]:
         yield Voice(name=f"grumble {number}", level="warn", rate=_steady(day, 0.006), say=words)
     yield Voice(name="housekeeping", level="info", rate=_steady(day, 0.01), say=_housekeeping)
     yield Voice(name="accounts", level="debug", rate=_steady(day, 0.0012), say=_careless)
+
+
+def _served(route: Route, codes: tuple[int, ...]) -> Say:
+    return lambda d: Event(
+        message="request served",
+        fields={
+            "method": route.method,
+            "path": route.path.replace("{id}", str(d.whole(1, 9999))).replace("{user}", f"u{d.whole(1, 999)}"),
+            "status": d.pick(codes),
+            "trace_id": d.hex(32),
+        },
+    )
 
 
 def _rejected_input(d: Draw) -> Event:

@@ -407,6 +407,11 @@ def test_a_fault_that_does_not_exist_is_refused() -> None:
         open_shop("gremlins")
 
 
+def test_a_step_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="quarter of an hour"):
+        open_shop("none", step_s=37)
+
+
 def test_two_hours_of_everything_are_there_at_once() -> None:
     started_s = time.monotonic()
 

@@ -6,12 +6,17 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
+from bot.demo.shop.alerts import rules_file
+from bot.demo.shop.drawn import drawn
 from bot.demo.shop.load import PUSH_ENTRIES, loki_push_bodies, openmetrics, write_git
 from bot.demo.shop.shop import Shop
 from bot.demo.shop.sources import ShopLogs
-from bot.demo.shop.topology import shop
+from bot.demo.shop.topology import Topology, shop
 from bot.domain.query import LogQuery, Selector
 from bot.domain.scope import Window
+from tests.debian import program
 
 NOW_S = 1_790_000_000.0
 TWO_HOURS = Window(start_s=NOW_S - 7200, end_s=NOW_S)
@@ -97,6 +102,19 @@ def test_repositories_are_real_and_have_the_hashes_the_metrics_speak_of(tmp_path
     assert running.onset_s - 3600 < int(guilty[1]) < running.onset_s
     assert "amount" in _git(target, "show", guilty[0])
     assert _git(target, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("topology", [shop(), drawn(1), drawn(2)], ids=["shop", "one", "two"])
+def test_prometheus_accepts_the_alert_rules(topology: Topology, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text(rules_file(Shop(topology, 7, "none", NOW_S)))
+
+    checked = subprocess.run(
+        [program("promtool"), "check", "rules", rules], capture_output=True, text=True, check=False
+    )
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "HighErrorRate" in rules.read_text()
 
 
 def _git(path: Path, *arguments: str) -> str:
