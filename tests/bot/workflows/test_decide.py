@@ -167,3 +167,21 @@ async def test_an_empty_message_is_answered_with_what_can_be_asked() -> None:
     await explain(ports, to_json(question), run)
 
     assert notifier.whispered[0].text == HELP
+
+
+async def test_a_guests_vote_is_not_kept() -> None:
+    ports, store, notifier = make_ports()
+    vote = Vote(
+        key="vote:i:U3:1",
+        team_id="T1",
+        channel_id="C1",
+        user_id="U3",
+        investigation="i",
+        helpful=True,
+        voted_at_s=5.0,
+    )
+
+    await feedback(ports, OPEN, to_json(vote), run)
+
+    assert store.feedback == {}
+    assert "full members" in notifier.whispered[0].text

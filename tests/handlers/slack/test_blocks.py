@@ -15,6 +15,7 @@ from bot.demo.workspace.block_rules import problems
 from bot.domain.codec import Json
 from bot.domain.report import ChartSeries, Report, time_mark
 from bot.domain.suggestion import Decision, Verdict
+from handlers.slack.chart import chart_blocks
 from handlers.slack.evidence_view import evidence_view, missing_view
 from handlers.slack.message import BLOCKS, Message, Part, fitted, text_length
 from handlers.slack.report_blocks import cited, report_message, report_text
@@ -317,3 +318,38 @@ def test_code_spans_and_escapes_show_data_letter_by_letter() -> None:
     assert code("a `b` <c>") == "`a ’b’ &lt;c&gt;`"
     assert escape("@Here & <!here>") == "@\u2060Here &amp; &lt;!here&gt;"
     assert prose(time_mark(0)) == "<!date^0^{time}|00:00 UTC>"
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "shown", "axis"),
+    [
+        ("s", 0.38, 380.0, "ms"),
+        ("s", 2.9, 2.9, "s"),
+        ("ratio", 0.5, 50.0, "%"),
+        ("bytes", 3 * 1024.0**3, 3.0, "GiB"),
+        ("/s", 12.5, 12.5, "/s"),
+    ],
+)
+def test_the_charts_axis_has_readable_numbers(unit: str, value: float, shown: float, axis: str) -> None:
+    chart = report_with().charts[0]
+    flat = replace(chart, unit=unit, onset_s=None, series=(ChartSeries(name="payments", values=(value,) * 100),))
+
+    drawn = chart_blocks(flat, "Nowhere/Atall")[0]["chart"]
+
+    assert drawn["series"][0]["data"][0]["value"] == shown
+    assert drawn["axis_config"]["y_label"] == axis
+    assert drawn["axis_config"]["x_label"] == "time (UTC)"
+
+
+@pytest.mark.parametrize("step_s", [1.0, 60.0, 3600.0, 86_400.0])
+def test_every_point_of_a_chart_has_its_own_label(step_s: float) -> None:
+    # Across the night in October 2025 in which Berlin's clocks went back.
+    times = tuple(1_761_436_800.0 + i * step_s for i in range(60))
+    series = (ChartSeries(name="a", values=times), ChartSeries(name="a", values=times))
+    chart = replace(report_with().charts[0], times_s=times, series=series, onset_s=times[30])
+
+    blocks = chart_blocks(chart, "Europe/Berlin")
+
+    assert list(problems(blocks, surface="message")) == []
+    assert len(set(blocks[0]["chart"]["axis_config"]["categories"])) == 20
+    assert [s["name"] for s in blocks[0]["chart"]["series"]] == ["a", "a 2", "onset"]
