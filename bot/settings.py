@@ -225,6 +225,14 @@ def check_slack(settings: Settings) -> None:
         )
 
 
+def check_sources(settings: Settings) -> None:
+    """Raises ConfigError unless there is a server to ask."""
+    if not (settings.file.prometheus or settings.file.loki):
+        raise ConfigError(
+            "CFG-015", "No source is configured.", "Set PROMETHEUS_URL or LOKI_URL, or name sources in groundwire.toml."
+        )
+
+
 def _config_path(environ: Mapping[str, str], home: Path, working_directory: Path) -> Path | None:
     named = environ.get("GROUNDWIRE_CONFIG")
     if named:

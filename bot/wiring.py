@@ -1,6 +1,7 @@
 """Settings -> adapters -> guards -> Ports: the only place that names concrete classes."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -38,21 +39,22 @@ from bot.workflows.investigate import Investigator, investigate
 from bot.workflows.list_changes import list_changes
 
 
-def sources_of(file: File, environ: Mapping[str, str]) -> Sources:
-    """Every configured source, bare. Raises ConfigError for one that cannot be."""
+@asynccontextmanager
+async def open_sources(file: File, environ: Mapping[str, str]) -> AsyncIterator[Sources]:
+    """Every configured source, bare; their connections are let go at the end. Raises ConfigError for one that cannot be."""
     metrics = tuple(_prometheus(source, environ) for source in file.prometheus)
+    alerts = tuple(_alerts(source, environ) for source in file.prometheus)
     logs = tuple(_loki(source, environ) for source in file.loki)
-    deploys = [
-        LokiDeploys(log, query=source.deploy_query)
-        for log, source in zip(logs, file.loki, strict=True)
-        if source.deploy_query
-    ]
+    asked = zip(logs, file.loki, strict=True)
+    deploys = [LokiDeploys(source, query=known.deploy_query) for source, known in asked if known.deploy_query]
     changes: list[ChangeSource] = [*(PrometheusChanges(source) for source in metrics), *deploys, *_git(file.git)]
-    alerts = tuple(
-        PrometheusAlerts(source.name, _endpoint(source, environ), environment=source.environment or None)
-        for source in file.prometheus
-    )
-    return Sources(metrics=metrics, logs=logs, alerts=alerts, changes=tuple(changes))
+    try:
+        yield Sources(metrics=metrics, logs=logs, alerts=alerts, changes=tuple(changes))
+    finally:
+        for client in (*metrics, *alerts):
+            client.close()
+        for source in logs:
+            await source.close()
 
 
 def guarded_sources(sources: Sources, clock: Clock, meter: Meter) -> Sources:
@@ -115,6 +117,10 @@ def _prometheus(source: PrometheusSettings, environ: Mapping[str, str]) -> Prome
         parameters=source.parameters,
         explore_url=_explore(source.explore),
     )
+
+
+def _alerts(source: PrometheusSettings, environ: Mapping[str, str]) -> PrometheusAlerts:
+    return PrometheusAlerts(source.name, _endpoint(source, environ), environment=source.environment or None)
 
 
 def _loki(source: LokiSettings, environ: Mapping[str, str]) -> LokiSource:

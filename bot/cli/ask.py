@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,10 +17,10 @@ from bot.cli.terminal import TerminalNotifier
 from bot.demo.memory import FixedDirectory, MemoryJournal, MemoryStore, RecordingMeter
 from bot.domain.codec import to_json
 from bot.domain.question import Origin, Question
-from bot.errors import AskError, ConfigError
-from bot.ports import Ports
-from bot.settings import Settings, environment_of_process, read_settings
-from bot.wiring import guarded_sources, investigator_of, ownership_of, sources_of, stories_of
+from bot.errors import AskError
+from bot.ports import Ports, Sources
+from bot.settings import Settings, check_sources, environment_of_process, read_settings
+from bot.wiring import guarded_sources, investigator_of, open_sources, ownership_of, stories_of
 from bot.workflows.investigate import INVESTIGATION_S
 
 TEAM = "terminal"
@@ -27,18 +28,21 @@ TEAM = "terminal"
 
 def run(arguments: argparse.Namespace) -> int:
     """Asks, prints, and gives 0; 1 when the question could not be understood."""
-    settings = read_settings(environment_of_process(), working_directory=Path.cwd())
+    environ = environment_of_process()
+    settings = read_settings(environ, working_directory=Path.cwd())
+    check_sources(settings)
     configure_logging(level="WARNING")
-    return asyncio.run(ask(settings, arguments.question, as_json=arguments.json, save=arguments.save))
+    return asyncio.run(_ask(settings, environ, arguments))
 
 
-async def ask(settings: Settings, text: str, *, as_json: bool, save: str | None) -> int:
+async def _ask(settings: Settings, environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
+    async with open_sources(settings.file, environ) as sources:
+        return await ask(settings, sources, arguments.question, as_json=arguments.json, save=arguments.save)
+
+
+async def ask(settings: Settings, sources: Sources, text: str, *, as_json: bool, save: str | None) -> int:
+    """Asks these sources and prints the answer; journal and store live in memory only."""
     clock, store, journal, meter = SystemClock(), MemoryStore(), MemoryJournal(), RecordingMeter()
-    sources = sources_of(settings.file, environment_of_process())
-    if not sources.servers:
-        raise ConfigError(
-            "CFG-015", "No source is configured.", "Set PROMETHEUS_URL or LOKI_URL, or name sources in groundwire.toml."
-        )
     notifier = TerminalNotifier(store, zone=ZoneInfo(settings.file.zone), width=_width())
     ports = Ports(
         sources=guarded_sources(sources, clock, meter),

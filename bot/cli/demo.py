@@ -23,7 +23,7 @@ from bot.ports import Sources
 from bot.settings import read_settings
 from handlers.slack.actions import APPROVE
 
-CHANNEL, ASKER, APPROVER = "incidents", "ana", "ben"
+CHANNEL, ASKER, APPROVER = "incidents", "UANA", "UBEN"
 ANSWER_S = 90.0
 
 
@@ -43,9 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
 async def once(topology: Topology, seed: int, fault: str, text: str | None) -> str:
     """One question in #incidents, its thread, and an approval, as text for a terminal."""
     simulated = Shop(topology, seed, fault, now_s=time.time())
-    asked = text or question(simulated)
     with tempfile.TemporaryDirectory(prefix="groundwire-demo-") as home:
         async with Workspace() as workspace:
+            zone = ZoneInfo(workspace.state.users[ASKER].tz)
+            asked = text or question(simulated, zone)
             environ = {
                 "GROUNDWIRE_HOME": home,
                 "GROUNDWIRE_PORT": "0",
@@ -56,8 +57,8 @@ async def once(topology: Topology, seed: int, fault: str, text: str | None) -> s
             settings = read_settings(environ, working_directory=Path(home))
             async with running(settings, _sources(simulated)):
                 thread = await _conversation(workspace, asked)
-                head = f"# {CHANNEL} · {ASKER} types: /debug {asked}\n"
-                return head + render_thread(thread, tz=ZoneInfo("UTC"), names=workspace.names)
+                head = f"# {CHANNEL} · Ana types: /debug {asked}\n"
+                return head + render_thread(thread, tz=zone, names=workspace.names)
 
 
 def _sources(simulated: Shop) -> Sources:

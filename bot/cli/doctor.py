@@ -3,15 +3,16 @@
 import argparse
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bot.errors import GroundwireError
 from bot.ports import Health
-from bot.settings import Settings, check_slack, environment_of_process, read_settings
-from bot.wiring import sources_of, store_of
+from bot.settings import Settings, check_slack, check_sources, environment_of_process, read_settings
+from bot.wiring import open_sources, store_of
 from handlers.slack.client import slack_client, who_am_i
 
 _TIMEOUT_S = 10.0
@@ -27,8 +28,8 @@ class Check:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints a line for each check, remedies below problems; 0 when all is well, 1 otherwise."""
-    settings = read_settings(environment_of_process(), working_directory=Path.cwd())
-    checks = asyncio.run(examine(settings))
+    environ = environment_of_process()
+    checks = asyncio.run(examine(read_settings(environ, working_directory=Path.cwd()), environ))
     for check in checks:
         print(f"{'ok  ' if check.health.ok else 'FAIL'} {check.name}: {check.health.detail}")
         if not check.health.ok and check.health.remedy:
@@ -38,31 +39,26 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-async def examine(settings: Settings) -> list[Check]:
+async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
     """Configuration, store, Slack and every source; nothing is changed and nothing is posted."""
     config = Health(ok=True, detail=str(settings.config) if settings.config else "environment only, no groundwire.toml")
     checks = [Check(name="configuration", health=config)]
-    waiting: list[tuple[str, Callable[[], Awaitable[Health]]]] = [
-        ("store", lambda: _store(settings)),
-        ("Slack", lambda: _slack(settings)),
-    ]
-    try:
-        sources = sources_of(settings.file, environment_of_process())
-    except GroundwireError as error:
-        checks.append(Check(name="sources", health=_bad(error)))
-    else:
-        waiting += [(source.name, partial(source.health, timeout_s=_TIMEOUT_S)) for source in sources.servers]
-        if not sources.servers:
-            checks.append(Check(name="sources", health=_NO_SOURCE))
     if settings.file.git and shutil.which("git") is None:
         checks.append(Check(name="git", health=Health(ok=False, detail="not installed", remedy="Install git.")))
-    answers = await asyncio.gather(*(_asked(ask) for _, ask in waiting))
-    return checks + [Check(name=name, health=health) for (name, _), health in zip(waiting, answers, strict=True)]
-
-
-_NO_SOURCE = Health(
-    ok=False, detail="none is configured", remedy="Set PROMETHEUS_URL or LOKI_URL, or name sources in groundwire.toml."
-)
+    waiting: dict[str, Callable[[], Awaitable[Health]]] = {
+        "store": partial(_store, settings),
+        "Slack": partial(_slack, settings),
+    }
+    async with AsyncExitStack() as stack:
+        try:
+            check_sources(settings)
+            sources = await stack.enter_async_context(open_sources(settings.file, environ))
+        except GroundwireError as error:
+            checks.append(Check(name="sources", health=_bad(error)))
+        else:
+            waiting |= {source.name: partial(source.health, timeout_s=_TIMEOUT_S) for source in sources.servers}
+        answers = await asyncio.gather(*(_asked(ask) for ask in waiting.values()))
+    return checks + [Check(name=name, health=health) for name, health in zip(waiting, answers, strict=True)]
 
 
 async def _asked(ask: Callable[[], Awaitable[Health]]) -> Health:

@@ -15,10 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.telemetry import PrometheusMeter, configure_logging
-from bot.errors import ConfigError
 from bot.ports import Clock, Health, Ports, Sources
-from bot.settings import File, Settings, check_slack, environment_of_process, read_settings
-from bot.wiring import guarded_sources, investigator_of, journal_of, ownership_of, sources_of, store_of, stories_of
+from bot.settings import File, Settings, check_slack, check_sources, environment_of_process, read_settings
+from bot.wiring import guarded_sources, investigator_of, journal_of, open_sources, ownership_of, store_of, stories_of
 from handlers.ops.server import READY_S, Check, Handler, Watch, build_server, serve
 from handlers.slack.app import Desk, build_app
 from handlers.slack.client import slack_client, who_am_i
@@ -45,21 +44,17 @@ def run(arguments: argparse.Namespace) -> int:
     environ = environment_of_process()
     settings = read_settings(environ, working_directory=Path.cwd())
     check_slack(settings)
-    sources = sources_of(settings.file, environ)
-    if not sources.servers:
-        raise ConfigError(
-            "CFG-015", "No source is configured.", "Set PROMETHEUS_URL or LOKI_URL, or name sources in groundwire.toml."
-        )
+    check_sources(settings)
     configure_logging(level=settings.log_level.upper())
-    asyncio.run(_until_told(settings, sources))
+    asyncio.run(_until_told(settings, environ))
     return 0
 
 
-async def _until_told(settings: Settings, sources: Sources) -> None:
+async def _until_told(settings: Settings, environ: Mapping[str, str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings, sources) as bot:
+    async with open_sources(settings.file, environ) as sources, running(settings, sources) as bot:
         _log.info("groundwire is ready", url=bot.url, sources=[s.name for s in sources.servers])
         await stop.wait()
         _log.info("groundwire stops")

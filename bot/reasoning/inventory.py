@@ -74,18 +74,19 @@ def families_in(
 
     `sets` are label sets with `__name__`; `kinds` gives the type by base name and may know nothing: then names and labels tell.
     """
+    histograms = {labels["__name__"][: -len("_bucket")] for labels in sets if _is_bucket(labels)}
+    histograms |= {name for name, kind in kinds.items() if kind in ("histogram", "summary")}
     by_metric: dict[str, list[Mapping[str, str]]] = {}
     for labels in sets:
         name = labels.get("__name__", "")
-        base = _SUFFIX.sub("", name) if _is_part_of_histogram(name, labels, kinds) else name
-        by_metric.setdefault(base, []).append(labels)
+        base = _SUFFIX.sub("", name)
+        by_metric.setdefault(base if base in histograms else name, []).append(labels)
     found = (_family(name, by_metric[name], kinds, service_labels, services) for name in sorted(by_metric))
     return tuple(family for family in found if family is not None)
 
 
-def _is_part_of_histogram(name: str, labels: Mapping[str, str], kinds: Mapping[str, str]) -> bool:
-    base = _SUFFIX.sub("", name)
-    return base != name and ("le" in labels or kinds.get(base) in ("histogram", "summary"))
+def _is_bucket(labels: Mapping[str, str]) -> bool:
+    return "le" in labels and labels.get("__name__", "").endswith("_bucket")
 
 
 def _family(
