@@ -51,10 +51,12 @@ async def open_sources(file: File, environ: Mapping[str, str]) -> AsyncIterator[
     try:
         yield Sources(metrics=metrics, logs=logs, alerts=alerts, changes=tuple(changes))
     finally:
-        for client in (*metrics, *alerts):
-            client.close()
-        for source in logs:
-            await source.close()
+        for metric in metrics:
+            metric.close()
+        for alert in alerts:
+            alert.close()
+        for log in logs:
+            await log.close()
 
 
 def guarded_sources(sources: Sources, clock: Clock, meter: Meter) -> Sources:
