@@ -20,7 +20,8 @@ DAY_S = 86_400
 # Date tokens past the year 2100 are data posing as a time mark; datetime could not even print all of them.
 _LATEST_TIME_S = 4_102_444_800
 _REFERENCE = re.compile(r"\[(E\d{1,5})\]")
-_BROADCAST = re.compile(r"@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
+# Also as the beginning of a longer word: what is cut afterwards may leave just this.
+_BROADCAST = re.compile(r"@(?=channel|here|everyone|group)", re.IGNORECASE)
 # Everything below space but newline and tab, the marks that reorder text on screen, and halves of characters.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _URL_CHARS = (
