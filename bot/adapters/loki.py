@@ -1,8 +1,8 @@
 """Log lines from Loki and servers that speak its API."""
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from bot.adapters import logql
 from bot.adapters import loki_errors as errors
@@ -33,6 +33,8 @@ MAX_POINTS = 11_000  # a series; Loki refuses one more (measured on 3.7.6)
 _PAGE = 5000  # lines a server gives at once unless it is configured to give fewer (max_entries_limit_per_query)
 _ROWS = 1000  # of a volume, which has one for each set of labels the selector names (volume_max_series)
 
+Q = TypeVar("Q")
+T = TypeVar("T")
 _Found = list[tuple[dict[str, str], list[tuple[int, float]]]]
 
 
@@ -178,7 +180,7 @@ class LokiSource:
         best = ("service_name", *self._service_labels)
         return next((label for label in best if label in names), best[0])
 
-    def _rendered(self, render: Any, query: Any, any_stream: str) -> Any:
+    def _rendered(self, render: Callable[[Q, str], T], query: Q, any_stream: str) -> T:
         try:
             return render(query, any_stream)
         except ValueError as impossible:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from bot.adapters.loki import LokiSource
 from bot.domain.change import Change, ChangeKind
@@ -18,6 +19,7 @@ _COMMIT = ("commit", "commitsha", "gitcommit", "sha", "gitsha", "revision", "rev
 _AUTHOR = ("user", "username", "author", "deployer", "deployedby", "triggeredby", "actor", "initiator", "by")
 _SUMMARY = ("message", "msg", "summary", "description", "title", "text")
 
+_UNKNOWN = "unknown_service"  # what Loki calls the service of a stream none of whose labels names one
 _LONGEST_SUMMARY = 300  # characters: a sentence, not a manifest
 _COMMIT_CHARACTERS = 12  # enough to be unique in any repository
 _HEX = re.compile(r"[0-9a-f]{13,64}", re.IGNORECASE)
@@ -43,14 +45,15 @@ class LokiDeploys:
         """As the port says; a line that names no service concerns everyone."""
         answer = await self._source.lines(ConfiguredLogQuery(text=self._query, window=window), timeout_s=timeout_s)
         found = (deploy_in(line, self._source.service_labels, self.name, answer.link) for line in answer.lines)
-        return tuple(change for change in found if _concerns(change, services))
+        return tuple(mine for change in found if (mine := _of(change, services)) is not None)
 
 
 def deploy_in(line: LogLine, service_labels: Sequence[str], source: str, link: str | None = None) -> Change:
     """The deploy a line tells: JSON or logfmt fields first, then the line's labels, then its text."""
     fields = fields_of(line.line)
     labels = {_plain(name.removesuffix("_extracted")): value for name, value in line.labels.items()}
-    stream = next((line.labels[label] for label in service_labels if line.labels.get(label)), None)
+    streams = [line.labels[label] for label in service_labels if line.labels.get(label, _UNKNOWN) != _UNKNOWN]
+    stream = streams[0] if streams else None
     service = _first(_SERVICE, fields) or line.labels.get("service_extracted") or stream
     version = _version(_first(_VERSION, fields, labels))
     commit = _first(_COMMIT, fields, labels)
@@ -111,7 +114,9 @@ def _short(commit: str | None) -> str | None:
     return commit[:_COMMIT_CHARACTERS] if commit and _HEX.fullmatch(commit) else commit
 
 
-def _concerns(change: Change, services: Sequence[str]) -> bool:
+def _of(change: Change, services: Sequence[str]) -> Change | None:
+    """The change under the name the service is asked for with; None when it concerns none of them."""
     if not services or change.service is None or change.service in services:
-        return True
-    return service_in(change.service, services) is not None
+        return change
+    asked = service_in(change.service, services)
+    return None if asked is None else replace(change, service=asked)

@@ -25,6 +25,7 @@ from bot.domain.query import (
     LogQuery,
     Matcher,
     MetricQuery,
+    Op,
     Parser,
     Selector,
 )
@@ -150,16 +151,19 @@ class ShopLogs(_Source):
 
     async def volume_bytes(self, selector: Selector, window: Window, *, timeout_s: float) -> int | None:
         await self._reached(timeout_s)
+        _check_patterns(selector.matchers)
         return sum(len(line.line.encode()) for line in self._selected(selector, window))
 
     async def count(self, query: LogCountQuery, *, timeout_s: float) -> SeriesAnswer:
         await self._reached(timeout_s)
+        _check_patterns((*query.selector.matchers, *query.where), query.filters)
         return SeriesAnswer(series=self._counted(query), query=logql(query))
 
     async def lines(self, query: LogQuery | ConfiguredLogQuery, *, timeout_s: float) -> LinesAnswer:
         await self._reached(timeout_s)
         if isinstance(query, ConfiguredLogQuery):
             return self._deploys(query)
+        _check_patterns((*query.selector.matchers, *query.where), query.filters)
         found = [line for line in self._selected(query.selector, query.window) if _passes(line, query)]
         kept = found[: query.limit] if query.oldest_first else found[-query.limit :]
         return LinesAnswer(lines=tuple(kept), query=logql(query), complete=len(kept) == len(found))
@@ -201,6 +205,21 @@ class ShopLogs(_Source):
             Series(labels=dict(key), start_s=float(first * query.step_s), step_s=float(query.step_s), values=tuple(v))
             for key, v in sorted(groups.items())
         )
+
+
+_QUIET = re2.Options()
+_QUIET.log_errors = False
+
+
+def _check_patterns(matchers: Sequence[Matcher], filters: Sequence[LineFilter] = ()) -> None:
+    """Raises QueryRefused for a pattern that is none, as a server does before it reads anything."""
+    patterns = [m.value for m in matchers if m.op in (Op.MATCHES, Op.NOT_MATCHES)]
+    patterns += [f.text for f in filters if f.op in (FilterOp.MATCHES, FilterOp.MATCHES_NOT)]
+    for pattern in patterns:
+        try:
+            re2.compile(pattern, _QUIET)
+        except re2.error as broken:
+            raise QueryRefused("LOG-004", f"{pattern!r} is not a pattern.", "Correct the pattern.") from broken
 
 
 def _passes(line: LogLine, query: LogQuery | LogCountQuery) -> bool:
