@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.domain.evidence import Signal
 from bot.domain.scope import Scope
-from bot.evidence.graph import Calls, Graph, added_time, calls_of, waits
+from bot.evidence.graph import Calls, Graph, added, calls_of, waits
 from bot.evidence.reading import Reading, harmful, of_service
 
 # How telling a departure is of its own service being at fault: hard limits and failures first, rates that follow load last.
@@ -158,7 +158,11 @@ def _explains(court: _Court, caller: str, mine: Sequence[Reading], callee: Blame
     if callee.trouble < ABNORMAL:
         return 0.0
     enough = min(1.0, callee.trouble / (2 * ABNORMAL))
-    share = court.calls.link(caller, callee.service) * enough * _time_share(mine, callee.readings)
+    share = (
+        court.calls.link(caller, callee.service)
+        * enough
+        * min(_time_share(mine, callee.readings), _failure_share(mine, callee.readings))
+    )
     began, its = _began(mine), _began(callee.readings)
     if began is not None and its is not None and its > began + court.tolerance_s:
         share *= 0.4
@@ -170,16 +174,24 @@ def _time_share(mine: Sequence[Reading], others: Sequence[Reading]) -> float:
     caller = next((r for r in mine if r.signal is Signal.LATENCY and r.rising and r.strength > 0), None)
     if caller is None:
         return 1.0
-    added = added_time(caller) or 0.0
+    mine_added = added(caller) or 0.0
     theirs = [
-        added_time(r) or 0.0
-        for r in others
-        if r.signal in {Signal.LATENCY, Signal.CALL_LATENCY} and r.unit == caller.unit
+        added(r) or 0.0 for r in others if r.signal in {Signal.LATENCY, Signal.CALL_LATENCY} and r.unit == caller.unit
     ]
-    if not theirs or added <= 0:
+    if not theirs or mine_added <= 0:
         return 1.0
     # Other failures of the callee still explain errors of the caller, so a fast callee keeps a small share.
-    return min(1.0, max(0.2, _CALLS_A_REQUEST * max(theirs) / added))
+    return min(1.0, max(0.2, _CALLS_A_REQUEST * max(theirs) / mine_added))
+
+
+def _failure_share(mine: Sequence[Reading], others: Sequence[Reading]) -> float:
+    """Of a caller's added share of failures the part a callee can have handed on; 1 where it is in trouble of another kind."""
+    caller = next((r for r in mine if r.signal is Signal.ERRORS and r.rising and r.strength > 0), None)
+    main = max((r for r in others if harmful(r)), key=lambda r: (telling(r), r.measure, r.evidence), default=None)
+    if caller is None or main is None or main.signal is not Signal.ERRORS or main.unit != caller.unit:
+        return 1.0
+    mine_added = added(caller) or 0.0
+    return min(1.0, max(0.2, _CALLS_A_REQUEST * (added(main) or 0.0) / mine_added)) if mine_added > 0 else 1.0
 
 
 def _began(readings: Sequence[Reading]) -> float | None:
@@ -235,7 +247,7 @@ def _loudness(judged: Blame, busy: float) -> float:
 
 def _nearness(scope: Scope, graph: Graph, names: Sequence[str]) -> Mapping[str, float]:
     """How well a service can reach the one asked about: all it rests on fully, its callers half, others a quarter."""
-    if scope.service is None or scope.service not in {*graph.callees, *graph.callers}:
+    if scope.service is None or graph.partial or scope.service not in {*graph.callees, *graph.callers}:
         return dict.fromkeys(names, 1.0)
     below, above = graph.below(scope.service), graph.above(scope.service)
     return {name: 1.0 if name in below else _CALLER if name in above else _ELSEWHERE for name in names}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bot.domain.change import Change, ChangeKind
 from bot.domain.evidence import ChangesBody, Evidence, Signal
+from bot.domain.scope import Scope
 from bot.evidence.graph import Graph
 from bot.evidence.reading import Reading
 
@@ -51,6 +52,42 @@ def changes_in(evidence: Sequence[Evidence]) -> tuple[tuple[Change, tuple[str, .
                 shared = change.kind in {ChangeKind.DEPLOY, ChangeKind.COMMIT}
                 grouped[change.ref, None if shared else change.kind].append((change, item.id))
     return tuple(_merged(group) for group in grouped.values())
+
+
+RESTARTS_APART_S = 60.0  # instances of one rollout restart together; a crash loop comes back
+CRASHING = 2  # restarts apart from each other that make a habit of it; one is what every deploy brings
+
+
+def read_restarts(scope: Scope, evidence: Sequence[Evidence]) -> tuple[Reading, ...]:
+    """A reading for every service that restarted again and again in the window, more often than in the baseline."""
+    moments: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for item in evidence:
+        for change in item.body.changes if isinstance(item.body, ChangesBody) else ():
+            if change.kind is ChangeKind.RESTART and change.service and scope.whole.covers(change.at_s):
+                moments[change.service].append((change.at_s, item.id))
+    found = []
+    for service, times in sorted(moments.items()):
+        apart = [
+            at for n, at in enumerate(sorted(times)) if n == 0 or at[0] - sorted(times)[n - 1][0] >= RESTARTS_APART_S
+        ]
+        now = [at for at in apart if scope.window.covers(at[0])]
+        usual = (len(apart) - len(now)) * scope.window.duration_s / scope.baseline.duration_s
+        if len(now) >= CRASHING and len(now) > 2 * usual:
+            found.append(
+                Reading(
+                    service=service,
+                    signal=Signal.RESTARTS,
+                    measure="restarts",
+                    unit="count",
+                    evidence=now[0][1],
+                    strength=1.0,
+                    rising=True,
+                    before=usual,
+                    after=float(len(now)),
+                    onset_s=now[0][0],
+                )
+            )
+    return tuple(found)
 
 
 def _merged(group: Sequence[tuple[Change, str]]) -> tuple[Change, tuple[str, ...]]:

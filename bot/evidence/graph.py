@@ -1,24 +1,29 @@
 """Who calls whom: what a service rests on, and what its callers see of it."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.domain.evidence import Evidence, GraphBody, SeriesBody, Signal
+from bot.domain.evidence import Evidence, GraphBody, PatternsBody, SeriesBody, Signal
 from bot.domain.scope import Scope
 from bot.evidence.reading import Reading, harmful
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """The call graph both ways. Cycles are allowed; a service may be in no edge."""
+    """The call graph both ways. Cycles are allowed; a service may be in no edge.
+
+    `partial` says that it was pieced together from log lines: an edge is one, a missing edge means nothing.
+    """
 
     callees: Mapping[str, tuple[str, ...]]
     callers: Mapping[str, tuple[str, ...]]
+    partial: bool = False
 
     @property
     def known(self) -> bool:
-        return bool(self.callees)
+        return bool(self.callees) and not self.partial
 
     def below(self, service: str) -> Mapping[str, int]:
         """Everything the service rests on, with the number of calls between; itself at 0."""
@@ -41,6 +46,8 @@ def graph_of(scope: Scope, evidence: Sequence[Evidence]) -> Graph:
             pairs |= {(edge.caller, edge.callee) for edge in item.body.edges}
         if isinstance(item.body, SeriesBody) and item.body.signal in {Signal.CALL_LATENCY, Signal.CALL_ERRORS}:
             pairs |= {(named.service, named.peer) for named in item.body.series if named.peer}
+    partial = not pairs
+    pairs = pairs or _told_in_logs(scope, evidence)
     callees: dict[str, list[str]] = defaultdict(list)
     callers: dict[str, list[str]] = defaultdict(list)
     for caller, callee in sorted(pairs):
@@ -50,7 +57,30 @@ def graph_of(scope: Scope, evidence: Sequence[Evidence]) -> Graph:
     return Graph(
         callees={name: tuple(others) for name, others in callees.items()},
         callers={name: tuple(others) for name, others in callers.items()},
+        partial=partial,
     )
+
+
+def _told_in_logs(scope: Scope, evidence: Sequence[Evidence]) -> set[tuple[str, str]]:
+    """Calls that log lines name, for systems of which no call is known. An edge only explains trouble, it never makes any."""
+    bodies = [item.body for item in evidence if isinstance(item.body, PatternsBody)]
+    known = {*scope.services, *(pattern.service for body in bodies for pattern in body.patterns)}
+    if not bodies or not known:
+        return set()
+    pairs = {
+        (pattern.service, name)
+        for body in bodies
+        for pattern in body.patterns
+        for name in named_in(" ".join((pattern.text, *pattern.examples))[:4000], known)
+    }
+    # Two services that name each other say nothing about who calls whom.
+    return {(caller, callee) for caller, callee in pairs if (callee, caller) not in pairs}
+
+
+def named_in(text: str, services: Iterable[str]) -> frozenset[str]:
+    """The services a text names as whole words."""
+    words = set(re.findall(r"[A-Za-z0-9][A-Za-z0-9_-]*", text))
+    return frozenset(service for service in services if service in words)
 
 
 def _distances(next_of: Mapping[str, tuple[str, ...]], start: str) -> Mapping[str, int]:
@@ -133,13 +163,13 @@ def waits(readings: Sequence[Reading]) -> Mapping[tuple[str, str], float]:
         if call.signal is not Signal.CALL_LATENCY or not call.peer or not call.strength:
             continue
         server = served.get((call.peer, call.service)) or served.get((call.peer, None))
-        added = added_time(call)
-        if server is None or server.unit != call.unit or not added or added <= 0:
+        waited = added(call)
+        if server is None or server.unit != call.unit or not waited or waited <= 0:
             continue
-        found[call.service, call.peer] = min(1.0, max(0.0, 1 - max(added_time(server) or 0.0, 0.0) / added))
+        found[call.service, call.peer] = min(1.0, max(0.0, 1 - max(added(server) or 0.0, 0.0) / waited))
     return found
 
 
-def added_time(reading: Reading) -> float | None:
+def added(reading: Reading) -> float | None:
     """After minus before, in the reading's unit."""
     return None if reading.before is None or reading.after is None else reading.after - reading.before

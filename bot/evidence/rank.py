@@ -7,9 +7,9 @@ from bot.domain.evidence import AlertsBody, Evidence, SeriesBody, Signal
 from bot.domain.report import Cause, Confidence, Fault, Finding, Statement
 from bot.domain.scope import Scope, Window
 from bot.evidence.blame import ABNORMAL, Blame, blame, telling
-from bot.evidence.changes import Suspect, suspects
-from bot.evidence.faults import Facts, kind_of, signature
-from bot.evidence.graph import Graph, calls_of, graph_of
+from bot.evidence.changes import Suspect, read_restarts, suspects
+from bot.evidence.faults import CLEARLY, Facts, kind_of, signature
+from bot.evidence.graph import Graph, calls_of, graph_of, named_in
 from bot.evidence.onset import joint_onset
 from bot.evidence.reading import Reading, harmful
 from bot.evidence.score import read_series
@@ -43,7 +43,12 @@ def rank(scope: Scope, evidence: Sequence[Evidence]) -> Ranking:
     graph = graph_of(scope, evidence)
     tolerance_s = _tolerance(scope, evidence)
     scope = _aligned(scope, evidence, tolerance_s)
-    readings = (*read_series(scope, evidence), *read_patterns(scope, evidence), *_read_alerts(scope, evidence))
+    readings = (
+        *read_series(scope, evidence),
+        *read_patterns(scope, evidence),
+        *read_restarts(scope, evidence),
+        *_read_alerts(scope, evidence),
+    )
     judged = blame_surge(blame(scope, readings, graph, tolerance_s), graph, tolerance_s)
     onset_s = _onset(judged, tolerance_s)
     tried = {one.service: _suspects(one, readings, evidence, graph, onset_s, tolerance_s) for one in judged[:CLOSEST]}
@@ -63,6 +68,7 @@ def _clear(
     onset_s: float | None,
     tolerance_s: float,
 ) -> Ranking:
+    judged = _certificate_of(judged, graph)
     top = judged[0]
     guilty = tried[0] if tried and tried[0].guilty else None
     fault = _fault(scope, top, readings, graph, guilty)
@@ -190,6 +196,26 @@ def _with_changes(judged: Sequence[Blame], tried: dict[str, tuple[Suspect, ...]]
     return tuple(sorted(found, key=lambda one: (-one.score, one.service)))
 
 
+def _certificate_of(judged: Sequence[Blame], graph: Graph) -> Sequence[Blame]:
+    """The same order, unless the first only complains about the certificate of one service it calls: then that one is first.
+
+    A service whose certificate expired need not notice; the lines that tell of it are its callers'.
+    """
+    top = judged[0]
+    looks = signature(Fault.CERTIFICATE_EXPIRED)
+    telling_lines = [r for r in top.readings if r.signal is Signal.LOGS and r.rising and r.strength >= CLEARLY]
+    texts = [r.text for r in telling_lines if looks is not None and looks.search(r.text[:2000])]
+    if not texts or any(r.signal is Signal.CERTIFICATE and r.strength > 0 for r in top.readings):
+        return judged
+    named = named_in(" ".join(texts), {top.service, *graph.callees.get(top.service, ())})
+    owner = next((one for one in judged if {one.service} == named and one is not top), None)
+    if owner is None:
+        return judged
+    first = replace(owner, score=top.score, explained_by=None)
+    second = replace(top, score=owner.score, explained_by=owner.service)
+    return (first, *(second if one is top else one for one in judged if one is not owner))
+
+
 def _fault(scope: Scope, top: Blame, readings: Sequence[Reading], graph: Graph, guilty: Suspect | None) -> Fault:
     callers = set(graph.callers.get(top.service, ()))
     asked = scope.service
@@ -198,12 +224,16 @@ def _fault(scope: Scope, top: Blame, readings: Sequence[Reading], graph: Graph, 
             readings=top.readings,
             callers=tuple(r for r in readings if r.service in callers and top.service in r.text),
             guilty=guilty,
-            dependency=asked is not None
-            and asked != top.service
-            and (not graph.known or top.service in graph.below(asked)),
+            dependency=_is_dependency(asked, top.service, graph),
             front=not any(r.service in callers and r.signal is Signal.TRAFFIC for r in readings),
         )
     )
+
+
+def _is_dependency(asked: str | None, service: str, graph: Graph) -> bool:
+    if asked is None:
+        return service in graph.callers
+    return asked != service and (not graph.known or service in graph.below(asked))
 
 
 def _key_readings(top: Blame, fault: Fault) -> tuple[Reading, ...]:

@@ -21,7 +21,7 @@ def blame_surge(blames: Sequence[Blame], graph: Graph, tolerance_s: float) -> tu
     """The same blames with services overloaded by a surge explained by the front door where it came in, most to blame first."""
     traffic = _traffic(blames)
     surging = {service: reading for service, reading in traffic.items() if _is_surge(reading)}
-    fronts = [s for s in sorted(surging) if not any(c in traffic for c in graph.callers.get(s, ()))]
+    fronts = _fronts(surging, traffic, graph)
     changed = {one.service: one for one in blames}
     for front in fronts:
         began = surging[front].onset_s
@@ -42,6 +42,13 @@ def blame_surge(blames: Sequence[Blame], graph: Graph, tolerance_s: float) -> tu
         own = changed[front]
         changed[front] = replace(own, score=max(own.score, worst) + ABNORMAL, explained=0.0, explained_by=None)
     return tuple(sorted(changed.values(), key=lambda one: (-one.score, one.service)))
+
+
+def _fronts(surging: Mapping[str, Reading], traffic: Mapping[str, Reading], graph: Graph) -> list[str]:
+    """Where a surge came in: surging services no measured service calls; without a graph the one with most traffic."""
+    if graph.known:
+        return [s for s in sorted(surging) if not any(caller in traffic for caller in graph.callers.get(s, ()))]
+    return sorted(surging, key=lambda s: (-(surging[s].before or 0.0), s))[:1]
 
 
 def surged(readings: Sequence[Reading]) -> bool:

@@ -15,6 +15,7 @@ from bot.evidence.wording import quantity
 
 AGREEING = 0.2  # telling strength from which a signal counts as one of those that agree: about five scales
 _RIVAL = 0.9  # a second unexplained service this close to the first makes the first only possible
+_UNSORTED = 0.5  # without a call graph a second service half as abnormal may as well be the cause
 _NORMAL = 0.05  # below this a reading counts as normal when it speaks against a cause
 
 
@@ -30,6 +31,9 @@ def confidence_in(
         return Confidence.POSSIBLE, "one signal alone speaks for it"
     if rival is not None:
         return Confidence.POSSIBLE, f"{rival.service} is about as abnormal"
+    unsorted = next((o for o in judged[1:] if not graph.known and o.score >= _UNSORTED * top.score), None)
+    if unsorted is not None:
+        return Confidence.POSSIBLE, f"it is not known who calls whom, and {unsorted.service} is abnormal, too"
     if not _reaches(scope, top.service, graph):
         return Confidence.POSSIBLE, f"no known call leads from {scope.service} to {top.service}"
     if not _in_time(scope, judged, tolerance_s):

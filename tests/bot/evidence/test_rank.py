@@ -1,10 +1,13 @@
 """Whole small incidents through `rank`: the headline names the service and the kind of fault, red herrings never come first."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.domain.change import ChangeKind
 from bot.domain.evidence import Signal
 from bot.domain.report import Confidence, Fault
+from bot.domain.scope import Edge
 from bot.evidence.rank import Ranking, rank
 from tests.bot.evidence.incidents import ONSET, Incident, quiet, scope, victims
 
@@ -252,8 +255,69 @@ def test_without_a_call_graph_the_strongest_service_still_wins() -> None:
 
 
 def test_services_that_call_each_other_in_a_circle_are_ranked_like_others() -> None:
-    from bot.domain.scope import Edge
-
     circle = (Edge(caller="checkout", callee="payments"), Edge(caller="payments", callee="checkout"))
 
     assert headline(rank(scope(edges=circle), pool(victims(quiet(Incident()))).evidence)) is not None
+
+
+def test_without_a_call_graph_lines_that_name_a_service_tell_who_waits_for_whom() -> None:
+    incident = pool(victims(quiet(Incident())))
+    incident.logs("front", "checkout answered 500 after <*> ms", 0, 150)
+    incident.logs("checkout", "payments: deadline exceeded", 0, 150)
+
+    ranking = rank(scope(edges=()), incident.evidence)
+
+    assert headline(ranking) == ("payments", Fault.POOL_EXHAUSTED)
+    assert {f.explained_by for f in ranking.findings if f.service == "checkout"} == {"payments"}
+
+
+def test_without_a_call_graph_two_services_in_trouble_are_never_likely() -> None:
+    incident = Incident()
+    for service in ("payments", "stock"):
+        incident.series(service, Signal.LATENCY, 0.05, 2.6, unit="s", measure="latency p95")
+        incident.series(service, Signal.ERRORS, 0.001, 0.3, unit="ratio", measure="error share")
+
+    assert rank(scope(edges=()), incident.evidence).confidence is Confidence.POSSIBLE
+
+
+def test_an_expired_certificate_belongs_to_the_service_its_callers_complain_about() -> None:
+    incident = Incident().series("checkout", Signal.ERRORS, 0.001, 0.9, unit="ratio", measure="error share")
+    incident.logs("checkout", "x509: certificate has expired or is not yet valid: payments:443", 0, 300)
+
+    ranking = rank(scope(), incident.evidence)
+
+    assert headline(ranking) == ("payments", Fault.CERTIFICATE_EXPIRED)
+    assert ranking.findings[0].explained_by == "payments"
+
+
+def test_an_expired_certificate_is_found_by_its_own_end_date() -> None:
+    incident = victims(quiet(Incident()))
+    incident.series("payments", Signal.CERTIFICATE, 4000, -900, unit="s", noise=0, ramp=True, at=0, measure="time left")
+
+    assert headline(rank(scope(), incident.evidence)) == ("payments", Fault.CERTIFICATE_EXPIRED)
+
+
+def test_restarts_told_as_changes_make_a_crash_loop_and_one_rollout_does_not() -> None:
+    looping, rolled = victims(quiet(Incident())), victims(quiet(Incident()))
+    for minutes in (0, -3, -6, -9):
+        looping.change("payments", minutes, kind=ChangeKind.RESTART, ref="pod")
+        rolled.change("payments", 1 + minutes / 1000, kind=ChangeKind.RESTART, ref="pod")
+
+    assert headline(rank(scope(), looping.evidence)) == ("payments", Fault.CRASHING)
+    assert headline(rank(scope(), rolled.evidence)) != ("payments", Fault.CRASHING)
+
+
+@pytest.mark.parametrize("late", [60, 180, 420])
+def test_a_window_that_starts_after_the_onset_changes_neither_headline_nor_onset(late: int) -> None:
+    span = scope()
+    asked_late = replace(
+        span,
+        baseline=replace(span.baseline, end_s=ONSET + late),
+        window=replace(span.window, start_s=ONSET + late),
+    )
+
+    ranking = rank(asked_late, pool(victims(quiet(Incident()))).evidence)
+
+    assert headline(ranking) == ("payments", Fault.POOL_EXHAUSTED)
+    assert ranking.onset_s is not None
+    assert abs(ranking.onset_s - ONSET) <= 120
