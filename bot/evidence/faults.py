@@ -133,6 +133,20 @@ _SIGNATURES: Mapping[Fault, re.Pattern[str]] = {
     Fault.MEMORY_LEAK: _MEMORY,
 }
 
+# The signal each kind of fault is known by: it comes first in the headline.
+KNOWN_BY: Mapping[Fault, Signal] = {
+    Fault.POOL_EXHAUSTED: Signal.SATURATION,
+    Fault.MEMORY_LEAK: Signal.MEMORY,
+    Fault.SLOW_DEPENDENCY: Signal.LATENCY,
+    Fault.TRAFFIC_SURGE: Signal.TRAFFIC,
+    Fault.DISK_FULL: Signal.DISK,
+    Fault.CERTIFICATE_EXPIRED: Signal.CERTIFICATE,
+    Fault.CPU_SATURATED: Signal.CPU,
+    Fault.CRASHING: Signal.RESTARTS,
+    Fault.FAILING: Signal.ERRORS,
+    Fault.SLOW: Signal.LATENCY,
+}
+
 # What the headline sentence says after the service's name.
 VERB: Mapping[Fault, str] = {
     Fault.BAD_DEPLOY: "broke with a deploy",

@@ -8,7 +8,7 @@ from bot.domain.report import Cause, Confidence, Fault, Finding, Statement
 from bot.domain.scope import Scope, Window
 from bot.evidence.blame import ABNORMAL, Blame, blame, telling
 from bot.evidence.changes import Suspect, read_restarts, suspects
-from bot.evidence.faults import CLEARLY, Facts, kind_of, signature
+from bot.evidence.faults import CLEARLY, KNOWN_BY, Facts, kind_of, signature
 from bot.evidence.graph import Graph, calls_of, graph_of, named_in
 from bot.evidence.onset import joint_onset
 from bot.evidence.reading import Reading, harmful
@@ -42,9 +42,12 @@ def rank(scope: Scope, evidence: Sequence[Evidence]) -> Ranking:
     """What the evidence says about the window of the scope. Never raises on odd data: what cannot be read abstains."""
     graph = graph_of(scope, evidence)
     tolerance_s = _tolerance(scope, evidence)
-    scope = _aligned(scope, evidence, tolerance_s)
+    series = read_series(scope, evidence)
+    aligned = _aligned(scope, series, tolerance_s)
+    if aligned is not scope:
+        scope, series = aligned, read_series(aligned, evidence)
     readings = (
-        *read_series(scope, evidence),
+        *series,
         *read_patterns(scope, evidence),
         *read_restarts(scope, evidence),
         *_read_alerts(scope, evidence),
@@ -73,16 +76,17 @@ def _clear(
     guilty = tried[0] if tried and tried[0].guilty else None
     fault = _fault(scope, top, readings, graph, guilty)
     began = _began(top, onset_s)
+    key = _key_readings(top, fault)
     confidence, reason = confidence_in(scope, judged, graph, guilty, tolerance_s)
     cause = Cause(
         service=top.service,
         fault=fault,
-        statement=of_cause(top.service, fault, _key_readings(top, fault), guilty, scope.service, began),
+        statement=of_cause(top.service, fault, key, guilty, scope.service, began),
         onset_s=began,
         change=guilty.change.ref if guilty else None,
     )
     return Ranking(
-        findings=_findings(judged, guilty),
+        findings=_findings(judged, guilty, key),
         cause=cause,
         confidence=confidence,
         confidence_reason=reason,
@@ -95,7 +99,7 @@ def _clear(
 
 def _unclear(judged: Sequence[Blame], onset_s: float | None) -> Ranking:
     return Ranking(
-        findings=_findings(judged, None)[:CLOSEST],
+        findings=_findings(judged, None, ())[:CLOSEST],
         cause=None,
         confidence=Confidence.UNKNOWN,
         confidence_reason="nothing left its normal range by much",
@@ -137,13 +141,13 @@ def _tolerance(scope: Scope, evidence: Sequence[Evidence]) -> float:
     return min(max(60.0, 2 * step), scope.window.duration_s)
 
 
-def _aligned(scope: Scope, evidence: Sequence[Evidence], tolerance_s: float) -> Scope:
+def _aligned(scope: Scope, series: Sequence[Reading], tolerance_s: float) -> Scope:
     """The scope with a window that begins no later than the incident does.
 
     People and alerts are often late. Where the series agree on an onset in the baseline, what follows it is no baseline; the
     first third of it stays one, since without a normal there is nothing to compare with.
     """
-    found = [(r.onset_s, telling(r)) for r in read_series(scope, evidence) if r.onset_s is not None and harmful(r)]
+    found = [(r.onset_s, telling(r)) for r in series if r.onset_s is not None and harmful(r)]
     onset_s = joint_onset(found, 3 * tolerance_s)
     earliest = scope.baseline.start_s + scope.baseline.duration_s / 3
     if onset_s is None or not earliest <= onset_s < scope.window.start_s - tolerance_s:
@@ -237,35 +241,36 @@ def _is_dependency(asked: str | None, service: str, graph: Graph) -> bool:
 
 
 def _key_readings(top: Blame, fault: Fault) -> tuple[Reading, ...]:
-    """The two or three readings a headline rests on: the strongest of each kind of signal, the fault's own words first."""
+    """The three readings a headline rests on: what the fault is known by, its own words, then the strongest other signals."""
     looks = signature(fault)
-    spoken = [
-        r
-        for r in top.readings
-        if looks and r.signal is Signal.LOGS and r.rising and r.strength > 0 and looks.search(r.text)
+    strong = sorted(top.readings, key=lambda r: (-telling(r), r.measure, r.evidence, r.text))
+    strong = [r for r in strong if r.strength > SHOWN and harmful(r)]
+    own = [r for r in strong if r.signal is KNOWN_BY.get(fault)]
+    words = [
+        r for r in strong if looks is not None and r.signal is Signal.LOGS and r.rising and looks.search(r.text[:2000])
     ]
-    chosen: dict[Signal, Reading] = {Signal.LOGS: spoken[0]} if spoken else {}
-    if fault is Fault.TRAFFIC_SURGE:
-        chosen |= {r.signal: r for r in reversed(top.readings) if r.signal is Signal.TRAFFIC and r.rising}
-    for reading in sorted(top.readings, key=lambda r: (-telling(r), r.measure, r.evidence)):
-        if reading.strength > SHOWN and harmful(reading):
-            chosen.setdefault(reading.signal, reading)
+    chosen: dict[Signal, Reading] = {}
+    for reading in (*own, *words, *strong):
+        chosen.setdefault(reading.signal, reading)
     return tuple(chosen.values())[:3]
 
 
-def _findings(judged: Sequence[Blame], guilty: Suspect | None) -> tuple[Finding, ...]:
-    """Causes before victims, services by blame, within a service by strength; a call told from both ends is told once."""
-    ordered = sorted(judged, key=lambda one: (one.explained_by is not None, -one.score, one.service))
+def _findings(judged: Sequence[Blame], guilty: Suspect | None, key: Sequence[Reading]) -> tuple[Finding, ...]:
+    """Causes before victims, services by blame, within a service by strength; a call told from both ends is told once.
+
+    The guilty change and the readings of the headline (`key`) lead.
+    """
+    ordered = sorted(judged, key=lambda one: one.explained_by is not None)
     told: set[tuple[object, ...]] = set()
     found: list[Finding] = []
     for place, one in enumerate(ordered):
         if place == 0 and guilty is not None:
             found.append(_change_finding(one, guilty))
-        weights = sorted(one.readings, key=lambda r: (-telling(r), r.measure, r.evidence, r.text))
-        for reading in weights:
-            key = (reading.evidence, reading.measure, reading.call or reading.service, reading.text)
-            if reading.strength >= SHOWN and key not in told:
-                told.add(key)
+        strong = sorted(one.readings, key=lambda r: (r not in key, -telling(r), r.measure, r.evidence, r.text))
+        for reading in strong:
+            same = (reading.evidence, reading.measure, reading.call or reading.service, reading.text)
+            if reading.strength >= SHOWN and same not in told:
+                told.add(same)
                 found.append(_finding(one, reading))
     return tuple(found[:FINDINGS])
 

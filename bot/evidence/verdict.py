@@ -11,7 +11,6 @@ from bot.evidence.faults import SETTLES
 from bot.evidence.graph import TROUBLED, Calls, Graph
 from bot.evidence.reading import Reading, harmful
 from bot.evidence.sentences import title
-from bot.evidence.wording import quantity
 
 AGREEING = 0.2  # telling strength from which a signal counts as one of those that agree: about five scales
 _RIVAL = 0.9  # a second unexplained service this close to the first makes the first only possible
@@ -81,16 +80,23 @@ def doubts(
     return tuple(found)
 
 
+# Kinds of fault that usually cost the service itself CPU or memory; for the others it is no surprise that both are normal.
+_COSTLY = frozenset({Fault.SLOW, Fault.SLOW_DEPENDENCY, Fault.POOL_EXHAUSTED, Fault.TRAFFIC_SURGE, Fault.FAILING})
+
+
 def _normal(top: Blame, fault: Fault) -> list[Statement]:
-    expected = {Fault.CPU_SATURATED: Signal.CPU, Fault.MEMORY_LEAK: Signal.MEMORY}.get(fault)
-    found = []
-    for signal in (Signal.CPU, Signal.MEMORY, Signal.SATURATION):
+    names, cited = [], []
+    for signal, name in ((Signal.CPU, "CPU"), (Signal.MEMORY, "memory")):
         mine = [r for r in top.readings if r.signal is signal]
-        if mine and signal is not expected and all(r.strength < _NORMAL for r in mine):
-            level = mine[0].after if mine[0].after is not None else 0.0
-            text = f"{mine[0].measure} of {top.service} is normal ({quantity(level, mine[0].unit)})."
-            found.append(Statement(text=text, evidence=(mine[0].evidence,)))
-    return found
+        if mine and fault in _COSTLY and all(r.strength < _NORMAL for r in mine):
+            names.append(name)
+            cited.append(mine[0].evidence)
+    if not names:
+        return []
+    verb = "is" if len(names) == 1 else "are"
+    return [
+        Statement(text=f"{' and '.join(names)} of {top.service} {verb} normal.", evidence=tuple(dict.fromkeys(cited)))
+    ]
 
 
 def _fine_callers(service: str, calls: Calls) -> list[Statement]:

@@ -18,6 +18,8 @@ def quantity(value: float, unit: str) -> str:
         return _bytes(value)
     if unit in {"/s", "/min"}:
         return _rate(value, unit)
+    if unit == "count" and abs(value) >= 1:
+        return _figures(round(value))
     return f"{_figures(value)} {unit}".rstrip() if unit not in {"", "count"} else _figures(value)
 
 
