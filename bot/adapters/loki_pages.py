@@ -90,7 +90,7 @@ class Pages:
         first_ns = start_ns if self.oldest_first else end_ns - 1
         if len(times) == 1 and last_ns == first_ns and asked >= self.most:
             self.complete = False
-            self.warnings.append(f"more than {asked} lines at one nanosecond, some are left out")
+            self.warnings.append(f"{asked} lines or more at one nanosecond, some may be left out")
             after = (last_ns + 1, end_ns) if self.oldest_first else (start_ns, last_ns)
             return ([after] if after[0] < after[1] else []), Counter()
         return [(last_ns, end_ns) if self.oldest_first else (start_ns, last_ns + 1)], held
