@@ -1,12 +1,15 @@
 """The log lines of a shop: every stream, the same lines whatever window is asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 
 from bot.demo.shop.day import DAY_S
 from bot.demo.shop.format import Event, written
+from bot.demo.shop.keep import kept
 from bot.demo.shop.noise import Draw, counts, draw, words
 from bot.demo.shop.pods import Pod
 from bot.demo.shop.shop import Shop
@@ -15,6 +18,9 @@ from bot.demo.shop.voices import Voice, voices
 from bot.domain.logs import LogLine
 
 PART_S = 900  # lines are written a quarter of an hour at a time
+_PART_NS = PART_S * 10**9
+_PARTS_KEPT = 1000  # 15 services for 16 hours, about 150 MB at most
+_VOICES_KEPT = 60  # 15 services on four days
 DEPLOYER = Service(name="deployer", language=Language.GO)  # not called by anybody: it only tells what it rolled out
 
 
@@ -34,40 +40,56 @@ class Lines:
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
-        self._parts: dict[tuple[str, int], tuple[LogLine, ...]] = {}
-        self._voices: dict[tuple[str, int], list[Voice]] = {}
+        self._parts: OrderedDict[tuple[str, int], tuple[LogLine, ...]] = OrderedDict()
+        self._voices: OrderedDict[tuple[str, int], list[Voice]] = OrderedDict()
         self._pods = {s.name: [p for p in shop.pods if p.service.name == s.name] for s in shop.topology.services}
         self._moments = tuple(_moments(shop))
+
+    def streams(self, start_s: float, end_s: float) -> list[Mapping[str, str]]:
+        """The labels of every stream whose pod lives in the window, without writing a line."""
+        return [labels for _, labels in self._living(start_s, end_s)]
 
     @property
     def services(self) -> tuple[str, ...]:
         """The names of everything that logs, sorted."""
         return tuple(sorted((*self._pods, DEPLOYER.name)))
 
-    def streams(self, start_s: float, end_s: float) -> list[Mapping[str, str]]:
-        """The labels of every stream whose pod lives in the window, without writing a line."""
-        found = [pod for pods in self._pods.values() for pod in pods if pod.born_s < end_s and pod.gone_s > start_s]
-        return [*(self.labels(pod.service, pod.name) for pod in found), self.labels(DEPLOYER, f"{DEPLOYER.name}-0")]
-
     def between(self, service: str, start_s: float, end_s: float) -> Iterator[LogLine]:
-        """The lines with `start_s <= t < end_s`, oldest first; none after the shop's present."""
+        """The lines of one service with `start_s <= t < end_s`, oldest first; none after the shop's present."""
         first_ns, end_ns = round(start_s * 1e9), round(min(end_s, self._shop.now_s) * 1e9)
-        for number in range(int(start_s // PART_S), int(min(end_s, self._shop.now_s) // PART_S) + 1):
-            for line in self.part(service, number):
+        for number in range(first_ns // _PART_NS, (end_ns - 1) // _PART_NS + 1):
+            for line in self._part(service, number):
                 if first_ns <= line.ts_ns < end_ns:
                     yield line
 
-    def part(self, service: str, number: int) -> tuple[LogLine, ...]:
+    def of_streams(
+        self, start_s: float, end_s: float, wanted: Callable[[Mapping[str, str]], bool] = lambda labels: True
+    ) -> list[LogLine]:
+        """The lines with `start_s <= t < end_s` of all wanted streams, oldest first."""
+        streams = [(service, labels) for service, labels in self._living(start_s, end_s) if wanted(labels)]
+        pods = {labels["pod"] for _, labels in streams}
+        services = dict.fromkeys(service for service, _ in streams)
+        found = (line for service in services for line in self.between(service, start_s, end_s))
+        return sorted((line for line in found if line.labels["pod"] in pods), key=attrgetter("ts_ns", "line"))
+
+    def _living(self, start_s: float, end_s: float) -> list[tuple[str, Mapping[str, str]]]:
+        """Every stream whose pod lives in the window: its service and its labels."""
+        found = [pod for pods in self._pods.values() for pod in pods if pod.born_s < end_s and pod.gone_s > start_s]
+        streams = [(pod.service.name, self._labels(pod.service, pod.name)) for pod in found]
+        return [*streams, (DEPLOYER.name, self._labels(DEPLOYER, f"{DEPLOYER.name}-0"))]
+
+    def _part(self, service: str, number: int) -> tuple[LogLine, ...]:
         """All lines of one service in one quarter of an hour (numbered since the epoch), oldest first."""
-        key = (service, number)
-        if key not in self._parts:
+
+        def write() -> tuple[LogLine, ...]:
             found = [*self._once(service, number)]
             if service != DEPLOYER.name:
                 found += self._spoken(self._shop.topology.service(service), number)
-            self._parts[key] = tuple(sorted(found, key=lambda line: (line.ts_ns, line.line)))
-        return self._parts[key]
+            return tuple(sorted(found, key=attrgetter("ts_ns", "line")))
 
-    def labels(self, service: Service, pod: str) -> Mapping[str, str]:
+        return kept(self._parts, (service, number), _PARTS_KEPT, write)
+
+    def _labels(self, service: Service, pod: str) -> Mapping[str, str]:
         """The labels of a stream."""
         topology = self._shop.topology
         return {
@@ -82,7 +104,7 @@ class Lines:
         for moment in self._moments:
             if moment.service.name == service and int(moment.at_s // PART_S) == number:
                 text = written(moment.service, moment.level, moment.event, moment.at_s, draw(0, service))
-                labels = self.labels(moment.service, moment.pod)
+                labels = self._labels(moment.service, moment.pod)
                 yield LogLine(ts_ns=round(moment.at_s * 1e9), line=text, labels=labels, level=moment.level)
 
     def _spoken(self, service: Service, number: int) -> Iterator[LogLine]:
@@ -91,7 +113,7 @@ class Lines:
         day = shop.day(day_number)
         low = (number * PART_S - day_number * DAY_S) // shop.step_s
         tick = day.tick[low : low + PART_S // shop.step_s]
-        labels = {pod.name: self.labels(service, pod.name) for pod in self._pods[service.name]}
+        labels = {pod.name: self._labels(service, pod.name) for pod in self._pods[service.name]}
         for voice in self._voices_of(service, day_number):
             key = day.key("line", service.name, voice.name)
             rate = voice.rate[low : low + PART_S // shop.step_s]
@@ -109,10 +131,8 @@ class Lines:
                         yield LogLine(ts_ns=int(at_s * 1e9), line=text, labels=labels[pod.name], level=voice.level)
 
     def _voices_of(self, service: Service, number: int) -> list[Voice]:
-        key = (service.name, number)
-        if key not in self._voices:
-            self._voices[key] = voices(self._shop.day(number), service)
-        return self._voices[key]
+        day = self._shop.day(number)
+        return kept(self._voices, (service.name, number), _VOICES_KEPT, lambda: voices(day, service))
 
 
 def _event(voice: Voice, at: int, d: Draw) -> Event:

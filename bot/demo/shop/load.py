@@ -54,22 +54,20 @@ def _order(row: Row) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _samples(row: Row, first: int, step_s: int) -> str:
-    labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in row.labels.items())
+    labels = ",".join(f'{name}="{escaped(value)}"' for name, value in row.labels.items())
     head = f"{row.name}{{{labels}}}"
     places = np.flatnonzero(~np.isnan(row.values))
     pairs = zip(row.values[places].tolist(), ((places + first) * step_s).tolist(), strict=True)
     return "\n".join(f"{head} {value!r} {at_s}" for value, at_s in pairs)
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def loki_push_bodies(shop: Shop, window: Window) -> Iterator[dict[str, Any]]:
     """The lines of the window as JSON bodies for `/loki/api/v1/push`, oldest first, at most PUSH_ENTRIES lines each."""
-    lines = Lines(shop)
-    found = [line for service in lines.services for line in lines.between(service, window.start_s, window.end_s)]
-    found.sort(key=lambda line: line.ts_ns)
+    found = Lines(shop).of_streams(window.start_s, window.end_s)
     for start in range(0, len(found), PUSH_ENTRIES):
         yield {"streams": _streams(found[start : start + PUSH_ENTRIES])}
 

@@ -2,8 +2,6 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from bot.demo.shop.day import DAY_S, Day, day
 from bot.demo.shop.family import Family, Row
 from bot.demo.shop.faults import Incident, Truth, arrange
 from bot.demo.shop.history import History, history
+from bot.demo.shop.keep import kept
 from bot.demo.shop.pods import Pod, pods
 from bot.demo.shop.topology import Topology
 from bot.domain.report import Fault
@@ -20,9 +19,6 @@ DEFAULT_ONSET_S = 2400.0  # a fault begins 40 minutes before now unless told oth
 _QUARTER_S = 900  # lines are written in quarters of an hour, which are to hold whole steps
 _DAYS_KEPT = 4  # today, yesterday, a week ago and one more
 _FAMILIES_KEPT = 160  # about two days of all families, 90 MB at most
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Shop:
@@ -82,7 +78,7 @@ class Shop:
 
     def day(self, number: int) -> Day:
         """The day with this number since the epoch."""
-        return _kept(
+        return kept(
             self._days,
             number,
             _DAYS_KEPT,
@@ -91,7 +87,7 @@ class Shop:
 
     def rows(self, family: Family, number: int) -> list[Row]:
         """All series of a family on one day."""
-        return _kept(self._rows, (family.name, number), _FAMILIES_KEPT, lambda: family.build(self.day(number)))
+        return kept(self._rows, (family.name, number), _FAMILIES_KEPT, lambda: family.build(self.day(number)))
 
     def samples(self, family: Family, first: int, last: int) -> list[Row]:
         """The series of a family between two scrapes (numbers since the epoch, both included); nothing lies after now.
@@ -117,14 +113,3 @@ class Shop:
         for row in found.values():
             row.values[max(ended, 0) :] = math.nan
         return [row for row in found.values() if not np.isnan(row.values).all()]
-
-
-def _kept(cache: "OrderedDict[K, V]", key: K, size: int, make: Callable[[], V]) -> V:
-    """The cached value, made when missing; the one used longest ago goes when there are too many."""
-    if key in cache:
-        cache.move_to_end(key)
-        return cache[key]
-    value = cache[key] = make()
-    while len(cache) > size:
-        cache.popitem(last=False)
-    return value

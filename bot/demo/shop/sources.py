@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
 import re2
@@ -142,7 +143,7 @@ class ShopLogs(_Source):
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
         await self._reached(timeout_s)
-        return frozenset(name for line in self._selected(Selector(), window) for name in line.labels)
+        return frozenset(name for labels in self._lines.streams(window.start_s, window.end_s) for name in labels)
 
     async def label_values(self, label: str, window: Window, *, timeout_s: float) -> tuple[str, ...]:
         await self._reached(timeout_s)
@@ -178,14 +179,8 @@ class ShopLogs(_Source):
 
     def _selected(self, selector: Selector, window: Window) -> list[LogLine]:
         """All lines of the streams that fulfil the selector, oldest first."""
-        label = self.service_labels[0]
-        mine = [m for m in selector.matchers if m.label == label]
-        found: list[LogLine] = []
-        for service in self._lines.services:
-            if matches({label: service}, mine):
-                every = self._lines.between(service, window.start_s, window.end_s)
-                found += [line for line in every if matches(line.labels, selector.matchers)]
-        return sorted(found, key=lambda line: (line.ts_ns, sorted(line.labels.items()), line.line))
+        wanted = selector.matchers
+        return self._lines.of_streams(window.start_s, window.end_s, lambda labels: matches(labels, wanted))
 
     def _counted(self, query: LogCountQuery) -> tuple[Series, ...]:
         first = math.ceil(query.window.start_s / query.step_s)
@@ -194,12 +189,13 @@ class ShopLogs(_Source):
             return ()
         # A point counts the step that ends at it, so the first one reaches back before the window.
         reach = Window(start_s=(first - 1) * query.step_s, end_s=(first + steps) * query.step_s)
+        by = sorted(set(query.by))
         groups: dict[tuple[tuple[str, str], ...], list[float]] = {}
         for line in self._selected(query.selector, reach):
             place = math.ceil(line.ts_ns / 1e9 / query.step_s) - first
             if 0 <= place < steps and _passes(line, query):
-                labels = {**line.labels, **_parsed(line, query.parser), "detected_level": line.level}
-                key = tuple(sorted((name, labels[name]) for name in query.by if labels.get(name)))
+                labels = ChainMap({"detected_level": line.level}, _parsed(line, query.parser), dict(line.labels))
+                key = tuple((name, labels[name]) for name in by if labels.get(name))
                 groups.setdefault(key, [0.0] * steps)[place] += 1.0
         return tuple(
             Series(labels=dict(key), start_s=float(first * query.step_s), step_s=float(query.step_s), values=tuple(v))
