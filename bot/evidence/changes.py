@@ -49,6 +49,8 @@ def changes_in(evidence: Sequence[Evidence]) -> tuple[tuple[Change, tuple[str, .
     for item in evidence:
         if isinstance(item.body, ChangesBody):
             for change in item.body.changes:
+                if not math.isfinite(change.at_s):
+                    continue
                 shared = change.kind in {ChangeKind.DEPLOY, ChangeKind.COMMIT}
                 grouped[change.ref, None if shared else change.kind].append((change, item.id))
     return tuple(_merged(group) for group in grouped.values())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bot.domain.evidence import Evidence, SeriesBody, ServiceSeries, Signal
 from bot.domain.scope import Scope
+from bot.domain.series import Series
 from bot.evidence.onset import Excursions, excursions
 from bot.evidence.reading import Reading
 
@@ -77,6 +78,8 @@ def read_series(scope: Scope, evidence: Sequence[Evidence]) -> tuple[Reading, ..
         if not isinstance(item.body, SeriesBody) or item.window.end_s <= scope.window.start_s:
             continue
         for named in item.body.series:
+            if not (math.isfinite(named.series.start_s) and math.isfinite(named.series.step_s)):
+                continue
             key = (named.series.start_s, named.series.step_s, len(named.series.values))
             grids[key].append((number, _Row(evidence=item.id, body=item.body, named=named)))
             number += 1
@@ -88,10 +91,9 @@ def read_series(scope: Scope, evidence: Sequence[Evidence]) -> tuple[Reading, ..
 
 def _read_grid(scope: Scope, rows: Sequence[tuple[int, _Row]]) -> list[tuple[int, Reading]]:
     series = rows[0][1].named.series
-    length = len(series.values)
-    split = min(length, max(0, math.ceil((scope.window.start_s - series.start_s) / series.step_s)))
-    begin = min(split, max(0, math.ceil((scope.baseline.start_s - series.start_s) / series.step_s)))
-    end = min(length, max(split, math.ceil((scope.window.end_s - series.start_s) / series.step_s)))
+    split = _index(series, scope.window.start_s)
+    begin = min(split, _index(series, scope.baseline.start_s))
+    end = max(split, _index(series, scope.window.end_s))
     if end - split < 1:
         return []
     values = np.array([row.named.series.values for _, row in rows], dtype=np.float64)[:, begin:end]
@@ -107,6 +109,11 @@ def _read_grid(scope: Scope, rows: Sequence[tuple[int, _Row]]) -> list[tuple[int
         for at, (number, row) in enumerate(rows)
         if known[at]
     ]
+
+
+def _index(series: Series, at_s: float) -> int:
+    """The place of the first value at or after a time, within the series."""
+    return math.ceil(min(max((at_s - series.start_s) / series.step_s, 0.0), len(series.values)))
 
 
 def departures(values: Floats, split: int) -> _Departures:

@@ -33,6 +33,7 @@ CLEARLY_SHIFTED = 10.0
 # A failure never seen before is news however few lines it has, once they are too many for chance.
 NEWS = 0.6
 _FAILS = 0.8  # weight from which a pattern tells of a failure
+MOST_STEPS = 1_000_000  # no window has more; bounds what a wrong step can ask for
 _ENOUGH = 5  # lines a pattern needs in the baseline to say how much traffic grew
 _UNSEEN = 0.5  # a count of nothing is compared as half a line, the usual correction
 
@@ -60,15 +61,20 @@ def _read_body(scope: Scope, evidence: str, body: PatternsBody) -> list[Reading]
 
 def _divided(scope: Scope, body: PatternsBody, pattern: Pattern) -> Pattern:
     """The pattern with its counts on either side of the scope's window, where its steps cover all of its lines."""
-    if not body.bucket_step_s > 0 or sum(pattern.buckets) != pattern.before + pattern.after:
+    if not _has_steps(body) or sum(pattern.buckets) != pattern.before + pattern.after:
         return pattern
     before = sum(pattern.buckets[: _split(scope, body)])
     return replace(pattern, before=before, after=sum(pattern.buckets) - before)
 
 
+def _has_steps(body: PatternsBody) -> bool:
+    return math.isfinite(body.bucket_start_s) and 0 < body.bucket_step_s < math.inf
+
+
 def _split(scope: Scope, body: PatternsBody) -> int:
     """How many steps lie before the window, one that straddles its start left out."""
-    return int(max(0.0, (scope.window.start_s - body.bucket_start_s) // body.bucket_step_s))
+    steps = (scope.window.start_s - body.bucket_start_s) / body.bucket_step_s
+    return math.floor(min(max(steps, 0.0), MOST_STEPS))
 
 
 def _growth(patterns: Sequence[Pattern], length: float) -> float:
@@ -135,7 +141,7 @@ def _weight(pattern: Pattern) -> float:
 
 def _burstiness(scope: Scope, body: PatternsBody, pattern: Pattern) -> float:
     """Variance over mean of the counts per step in the baseline: 1 for steady lines, more for lines that come in bursts."""
-    if not body.bucket_step_s > 0:
+    if not _has_steps(body):
         return 1.0
     counts = pattern.buckets[: _split(scope, body)]
     if len(counts) < _ENOUGH or sum(counts) == 0:
@@ -148,10 +154,10 @@ def _burstiness(scope: Scope, body: PatternsBody, pattern: Pattern) -> float:
 def _onset(scope: Scope, body: PatternsBody, pattern: Pattern, rising: bool) -> float | None:
     """When a pattern began or stopped: its first line for new ones, else the step that divides its counts best."""
     if not rising:
-        return pattern.last_seen_s if pattern.after == 0 else None
+        return _known(pattern.last_seen_s) if pattern.after == 0 else None
     if pattern.before == 0:
-        return pattern.first_seen_s
-    if not body.bucket_step_s > 0 or len(pattern.buckets) < _ENOUGH:
+        return _known(pattern.first_seen_s)
+    if not _has_steps(body) or len(pattern.buckets) < _ENOUGH:
         return None
     mean = sum(pattern.buckets) / len(pattern.buckets)
     highest, sum_now, begun, best = 0.0, 0.0, 0, None
@@ -162,3 +168,7 @@ def _onset(scope: Scope, body: PatternsBody, pattern: Pattern, rising: bool) -> 
         if sum_now > highest:
             highest, best = sum_now, begun
     return None if best is None else body.bucket_start_s + best * body.bucket_step_s
+
+
+def _known(at_s: float) -> float | None:
+    return at_s if math.isfinite(at_s) else None
