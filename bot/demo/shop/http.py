@@ -228,7 +228,9 @@ def _graph_durations(day: Day, name: str, *, by_server: bool) -> list[Row]:
     return rows
 
 
-def _mesh_labels(topology: Topology, caller: str, callee: Service, reporter: str, code: str) -> dict[str, str]:
+def _mesh_labels(
+    topology: Topology, caller: str, callee: Service, reporter: str, code: str, flags: str = "-"
+) -> dict[str, str]:
     return {
         "reporter": reporter,
         "source_workload": caller,
@@ -237,6 +239,7 @@ def _mesh_labels(topology: Topology, caller: str, callee: Service, reporter: str
         "destination_workload_namespace": topology.namespace,
         "destination_service_name": callee.name,
         "response_code": code,
+        "response_flags": flags,
         topology.dialect.env_label: topology.env,
         "job": "istio-proxies",
     }
@@ -245,7 +248,8 @@ def _mesh_labels(topology: Topology, caller: str, callee: Service, reporter: str
 def _mesh_parts(day: Day) -> list[tuple[dict[str, str], EdgeFlow, Floats, bool]]:
     """Requests between programs by reporter and code (databases speak their own protocols, the mesh does not count them).
 
-    What timed out has code 0 at the source, as Envoy's "downstream gave up"; what was refused is a 503 without a server.
+    What timed out has code 0 at the source and the flag DC (the caller hung up); what was refused is a 503 with the flag UF
+    (no connection upstream), which the destination never saw.
     """
     found = []
     for caller, callee, edge, total in _calls(day):
@@ -254,8 +258,8 @@ def _mesh_parts(day: Day) -> list[tuple[dict[str, str], EdgeFlow, Floats, bool]]
         key = day.key("mesh", caller, callee.name)
         answered = np.maximum(edge.failed - edge.refused - edge.timed_out, 0.0)
         refused, late, bad, good = split(day, key, total, (edge.refused, edge.timed_out, answered))
-        for code, part in (("503", refused), ("0", late), ("500", bad), ("200", good)):
-            labels = _mesh_labels(day.topology, caller, callee, "source", code)
+        for code, flags, part in (("503", "UF", refused), ("0", "DC", late), ("500", "-", bad), ("200", "-", good)):
+            labels = _mesh_labels(day.topology, caller, callee, "source", code, flags)
             found.append((labels, edge, part, False))
         for code, part in (("500", bad), ("200", good + late)):
             labels = _mesh_labels(day.topology, caller, callee, "destination", code)
