@@ -69,6 +69,33 @@ class Told:
         ]
         return any(shown) and cause is not None and cause.service in truth.services and cause.fault is truth.fault
 
+    @property
+    def misled(self) -> bool:
+        """Whether the headline blames what has nothing to do with it: a service off the faulty one's paths, an innocent change."""
+        truth, cause = self.shop.truth, self.report.cause
+        if cause is None:
+            return False
+        if truth is None or cause.service not in _related(self.shop.topology, truth.services):
+            return True
+        return cause.change is not None and not any(_same_ref(cause.change, ref) for ref in truth.changes)
+
+
+def _related(topology: Topology, services: Sequence[str]) -> set[str]:
+    """These services, all that call them directly or not, and all that they call."""
+    calls = [(service.name, call.callee) for service in topology.services for call in service.calls]
+    found = set(services)
+    for ends in (calls, [(callee, caller) for caller, callee in calls]):
+        reached = set(services)
+        while more := {end for start, end in ends if start in reached} - reached:
+            reached |= more
+        found |= reached
+    return found
+
+
+def _same_ref(mine: str, theirs: str) -> bool:
+    """Versions and flags as they are, commits by as many digits as both have."""
+    return mine == theirs or (min(len(mine), len(theirs)) >= 7 and (mine.startswith(theirs) or theirs.startswith(mine)))
+
 
 async def ask_about(topology: Topology, seed: int, fault: str) -> Told:
     """Loads the incident, asks `/debug` in #incidents and waits for the report."""
