@@ -71,7 +71,7 @@ class Told:
 
     @property
     def misled(self) -> bool:
-        """Whether the headline blames what has nothing to do with it: a service off the faulty one's paths, an innocent change."""
+        """Whether the headline blames what has nothing to do with it: a service off the path, or an innocent change."""
         truth, cause = self.shop.truth, self.report.cause
         if cause is None:
             return False

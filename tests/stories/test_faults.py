@@ -1,4 +1,4 @@
-"""Every fault of the shop, asked about through the real bot on a real Prometheus: the headline names service and kind of fault."""
+"""Every fault of the shop, asked about through the real bot: the headline names the service and the kind of fault."""
 
 import pytest
 
