@@ -87,6 +87,14 @@ def counter(day: Day, pod: Pod, increments: Floats, *, outside: bool = False) ->
     return np.where(there, total, np.nan)
 
 
+def once_seen(rows: list[Row], increments: Floats) -> list[Row]:
+    """The rows as programs show them that make a series when they first need it: nothing before the first event."""
+    seen = np.cumsum(increments) > 0
+    if not seen.any():
+        return []
+    return [Row(name=row.name, labels=row.labels, values=np.where(seen, row.values, np.nan)) for row in rows]
+
+
 def requests(day: Day, key: int, rate: Floats) -> Floats:
     """Whole requests in each step."""
     return counts(key, day.tick, rate * day.step_s)

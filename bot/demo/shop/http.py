@@ -11,6 +11,7 @@ from bot.demo.shop.family import (
     counter,
     histogram,
     living,
+    once_seen,
     per_pod,
     requests,
     split,
@@ -79,10 +80,11 @@ def _answered(day: Day) -> list[Row]:
         for route in pod.service.routes:
             labels = {**pod_labels(day.topology, pod), "method": route.method, "route": route.path}
             parts = _by_code(day, pod, route, _route_requests(day, pod, route))
-            rows += [
-                Row(name="http_requests_total", labels={**labels, "code": code}, values=counter(day, pod, part))
-                for code, part in zip(_CODES, parts, strict=True)
-            ]
+            for code, part in zip(_CODES, parts, strict=True):
+                values = counter(day, pod, part)
+                rows += once_seen(
+                    [Row(name="http_requests_total", labels={**labels, "code": code}, values=values)], part
+                )
     return rows
 
 
@@ -96,7 +98,7 @@ def _durations(day: Day, style: HttpStyle) -> list[Row]:
             for code, part in _kinds(day, pod, route, total, style):
                 labels = {**pod_labels(day.topology, pod), **_route_labels(style, route, code)}
                 key = day.key(pod.name, route.path, route.method, "time", code)
-                rows += histogram(
+                made = histogram(
                     style.value,
                     labels,
                     bucketed(day, key, part, latency, BOUNDS_S),
@@ -104,6 +106,7 @@ def _durations(day: Day, style: HttpStyle) -> list[Row]:
                     part * latency.mean_s(),
                     lambda increments, pod=pod: counter(day, pod, increments),  # type: ignore[misc]  # binds the loop's pod
                 )
+                rows += once_seen(made, part)
     return rows
 
 
@@ -268,10 +271,10 @@ def _mesh_parts(day: Day) -> list[tuple[dict[str, str], EdgeFlow, Floats, bool]]
 
 
 def _mesh_requests(day: Day) -> list[Row]:
-    return [
-        Row(name="istio_requests_total", labels=labels, values=np.cumsum(part))
-        for labels, _, part, _ in _mesh_parts(day)
-    ]
+    rows = []
+    for labels, _, part, _ in _mesh_parts(day):
+        rows += once_seen([Row(name="istio_requests_total", labels=labels, values=np.cumsum(part))], part)
+    return rows
 
 
 def _mesh_durations(day: Day) -> list[Row]:
@@ -283,7 +286,8 @@ def _mesh_durations(day: Day) -> list[Row]:
         latency = edge.server if by_server else edge.client
         buckets = bucketed(day, day.key(name, *labels.values()), part, latency, BOUNDS_S)
         sums_ms = part * latency.mean_s() * 1000.0
-        rows += histogram(name, labels, buckets, bounds_ms, sums_ms, lambda x: np.cumsum(x, dtype=np.float64))
+        made = histogram(name, labels, buckets, bounds_ms, sums_ms, lambda x: np.cumsum(x, dtype=np.float64))
+        rows += once_seen(made, part)
     return rows
 
 
