@@ -89,7 +89,6 @@ class LokiSettings(SourceSettings):
 
     level_label: str = _setting("The label or metadata that holds a line's level.", "detected_level")
     deploy_query: str = _setting("LogQL that finds deploy events; each line becomes a change. Empty: none.", "")
-    max_bytes: int = _setting("About how many bytes of lines one query may read on the server.", 200_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

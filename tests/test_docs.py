@@ -3,6 +3,7 @@
 import argparse
 import ast
 import dataclasses
+import inspect
 import re
 import subprocess
 import tomllib
@@ -65,6 +66,15 @@ def test_every_environment_variable_is_documented_and_none_is_invented() -> None
     read = {f.metadata["env"]: f.metadata["help"] for f in dataclasses.fields(settings.Settings) if "env" in f.metadata}
 
     assert documented == read
+
+
+def test_every_key_of_the_file_has_an_effect() -> None:
+    readers = [ROOT / "bot" / "wiring.py", *(ROOT / "bot" / "cli").glob("*.py")]
+    text = "".join(path.read_text() for path in readers) + inspect.getsource(settings.password_of)
+
+    unread = [key for kind in TABLES.values() for key in keys_of(kind) if not re.search(rf"\.{key}\b", text)]
+
+    assert unread == []
 
 
 def test_the_environment_example_names_only_variables_that_exist() -> None:
