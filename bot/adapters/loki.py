@@ -198,6 +198,8 @@ class LokiSource:
         }
 
         def read(answer: Json) -> Entries:
+            if answer["data"]["resultType"] in ("matrix", "vector", "scalar"):
+                raise errors.bad_query(self._name, "it gives numbers where lines are wanted.")
             return read_entries(answer, self._level_label)
 
         try:
@@ -240,6 +242,7 @@ def _between(window: Window) -> Mapping[str, str]:
 
 def _strings(answer: Json) -> tuple[str, ...]:
     """The names of an answer. Loki leaves `data` out when there are none."""
-    if answer["status"] != "success":
-        raise ValueError("not a success")
-    return tuple(map(str, answer.get("data") or ()))
+    names = answer.get("data", [])
+    if answer["status"] != "success" or not isinstance(names, list):
+        raise ValueError("not a list of names")
+    return tuple(map(str, names))

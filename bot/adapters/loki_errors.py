@@ -102,12 +102,17 @@ def not_allowed(source: str, status: int, text: str) -> QueryRefused:
     )
 
 
-def not_loki(source: str, reason: str) -> NoSuchEndpoint:
-    return NoSuchEndpoint(
+def not_loki(source: str, reason: str) -> QueryRefused:
+    return QueryRefused(
         "LOG-006",
         f"Log source {source} does not answer like Loki: {reason}.",
         "Check the url (without /loki/api/v1), and that no login page stands before it.",
     )
+
+
+def no_such_endpoint(source: str, status: int, text: str) -> NoSuchEndpoint:
+    unlike = not_loki(source, f"HTTP {status}, {text}")
+    return NoSuchEndpoint(unlike.code, unlike.message, unlike.remedy)
 
 
 def too_large(source: str, max_bytes: int) -> TooLarge:
@@ -154,7 +159,7 @@ def server_error(source: str, status: int, headers: Mapping[str, str], body: byt
         target = headers.get("Location", "nowhere").split("?")[0]  # what follows may be a login token
         return not_loki(source, f"it redirects to {target[:200]}, and redirects are not followed")
     if status in (404, 405, 501):
-        return not_loki(source, f"HTTP {status}, {text}")
+        return no_such_endpoint(source, status, text)
     if status in (408, 504):
         return took_too_long(source, status, text)
     if status in (429, 502, 503):
