@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import structlog
 from yarl import URL
 
 from bot.adapters import loki_errors as errors
@@ -19,6 +20,8 @@ from bot.adapters.endpoint import Endpoint
 from bot.domain.codec import Json
 
 T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
 
 MOST_PARALLEL = 4  # Loki splits each query by the hour: a few fill its queue, and more are told 429
 MAX_BYTES = 32_000_000  # a page of 5,000 lines of 150 characters is below 1 MB
@@ -133,9 +136,12 @@ class LokiApi:
             method, url, data=form, headers=headers, proxy=_proxy_for(address), allow_redirects=False
         ) as response:
             body = await self._body(response)
-            if response.status != 200:
-                raise errors.server_error(self.source, response.status, response.headers, body)
-            return body
+            if response.status == 200:
+                return body
+            refused = errors.server_error(self.source, response.status, response.headers, body)
+            if "parse error" in refused.message:  # our own mistake, or one in the configuration: keep what was sent
+                _log.warning("loki cannot parse a query", query=parameters.get("query"), error=refused.message)
+            raise refused
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         pieces: list[bytes] = []

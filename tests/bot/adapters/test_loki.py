@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from bot.adapters.endpoint import Endpoint
 from bot.adapters.links import Explore, ExploreKind
@@ -359,6 +360,24 @@ async def test_several_tenants_at_once_are_not_asked_for_again() -> None:
     assert len(loki.received) == 1
 
 
+async def test_a_proxy_of_the_machine_is_used_unless_excepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def proxy(request: web.Request) -> web.Response:
+        asked.append(request.headers["Host"])
+        return web.json_response({"status": "success", "data": ["app"]})
+
+    async with answering(proxy) as url, running_loki() as direct:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        async with opened("http://loki.invalid/prefix") as far, opened(direct) as near:
+            names = await far.label_names(WINDOW, timeout_s=SOON_S)
+            await near.label_names(WINDOW, timeout_s=SOON_S)
+
+    assert names == {"app"}
+    assert asked == ["loki.invalid"]
+
+
 async def test_an_unreadable_token_is_named(url: str, tmp_path: Path) -> None:
     endpoint = Endpoint(url=url, bearer_file=tmp_path / "missing")
 
@@ -468,6 +487,15 @@ async def test_an_error_keeps_the_servers_words_and_is_not_tried_again(
     words = json.loads(text) if text.startswith("{") else {"error": text}
     assert (words.get("error") or words["message"])[:40] in failed.message
     assert len(loki.received) == 1
+
+
+async def test_a_query_that_cannot_be_parsed_is_logged_as_it_was_sent(source: LokiSource) -> None:
+    with capture_logs() as logged:
+        await failure(source.lines(ConfiguredLogQuery(text='{app="x"} |! "y"', window=WINDOW), timeout_s=SOON_S))
+
+    [entry] = logged
+    assert entry["query"] == '{app="x"} |! "y"'
+    assert "line 1, col" in entry["error"]
 
 
 async def test_a_line_read_that_takes_too_long_is_asked_for_in_halves(loki: FakeLoki, source: LokiSource) -> None:
