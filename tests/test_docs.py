@@ -15,12 +15,17 @@ import pytest
 from bot import settings
 from bot.__main__ import _COMMANDS, _parser
 from bot.adapters.telemetry import METRICS
+from bot.domain.report import Confidence
+from bot.evidence import score
+from bot.reasoning import scoping
 from bot.settings import read_settings
+from bot.workflows import changes, investigate, logs, looking, metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 ERRORS = ROOT / "docs" / "errors.md"
 COMMANDS = ROOT / "docs" / "commands.md"
+EVIDENCE = ROOT / "docs" / "evidence.md"
 OPERATE = ROOT / "docs" / "operate.md"
 
 # The heading in docs/configuration.md and the settings whose keys its table lists.
@@ -115,6 +120,20 @@ def test_every_error_has_a_meaning_and_a_remedy_under_its_category() -> None:
             assert remedy
 
 
+def test_a_metric_is_said_to_be_unused_exactly_while_nothing_counts_it() -> None:
+    product = "".join(
+        path.read_text()
+        for folder in ("bot", "handlers")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "telemetry.py"
+    )
+    unused = {metric.name for metric in METRICS if f'"{metric.name}"' not in product}
+
+    said = {name for name, cells in table_under(OPERATE, "Metrics").items() if "Not counted yet" in cells[1]}
+
+    assert said == unused
+
+
 def test_every_dependency_has_its_reason_and_none_is_left_over() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
@@ -134,6 +153,36 @@ def test_every_decision_is_listed_and_has_its_four_parts() -> None:
     for name in pages:
         parts = re.findall(r"^\*\*(\w+)\.\*\*", (folder / name).read_text(), re.MULTILINE)
         assert parts == ["Context", "Decision", "Rejected", "Consequences"], name
+
+
+def test_limits_in_the_evidence_page_are_those_of_the_code() -> None:
+    documented = [int(cells[0].replace(",", "")) for cells in rows_under(EVIDENCE, "Limits")]
+
+    assert documented == [
+        metrics.LOOKS_MAX,
+        looking.LOOKS_AT_ONCE,
+        looking.LOOK_TIMEOUT_S,
+        investigate.METRICS_S,
+        investigate.INVESTIGATION_S,
+        scoping.NEIGHBOURS_MAX,
+        logs.SERVICES_READ,
+        logs.LOUD_LINES,
+        logs.QUIET_LINES,
+        logs.BYTES_MAX,
+        changes.CHANGES_MAX,
+    ]
+
+
+def test_thresholds_in_the_evidence_page_are_those_of_the_code() -> None:
+    page = " ".join(EVIDENCE.read_text().split())
+
+    assert f"Below {score.ALARM:g} scales the strength is 0" in page
+    assert f"At {score.CLEAR:g} scales it is 1" in page
+    assert (score.MATERIAL_SHARE, score.MATERIAL_RATIO) == (0.10, 0.01)
+    assert "under a tenth of the level, or under one percentage point" in page
+    assert (scoping.BASELINE_MIN_S, scoping.BASELINE_MAX_S) == (3600, 6 * 3600)
+    assert "at least one hour and at most six" in page
+    assert all(f"{confidence.value} |" in page for confidence in Confidence)
 
 
 def test_every_metric_is_documented_with_its_labels_and_none_is_invented() -> None:
@@ -201,6 +250,12 @@ def table_under(page: Path, heading: str) -> dict[str, list[str]]:
     """The rows of the table under a heading: the first cell without its backticks, and the others."""
     rows = [cells_of(line) for line in section_of(page, re.escape(heading)).splitlines() if line.startswith("| `")]
     return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def rows_under(page: Path, heading: str) -> list[list[str]]:
+    """The rows of the table under a heading without their first cells."""
+    lines = [line for line in section_of(page, re.escape(heading)).splitlines() if line.startswith("|")]
+    return [cells_of(line)[1:] for line in lines[2:]]
 
 
 def section_of(page: Path, heading: str) -> str:
