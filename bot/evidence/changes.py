@@ -171,6 +171,19 @@ def _runs(change: Change) -> float:
     return _INERT if _INERT_SUMMARY.search(change.summary) else 1.0
 
 
+_SETTINGS_PATH = re.compile(
+    r"(^|/)(config|configs|conf|settings|flags|values|environments?)/|\.(ya?ml|toml|ini|env|conf|cfg|properties|tfvars)$|(^|/)\.env",
+    re.IGNORECASE,
+)
+
+
+def is_settings(change: Change) -> bool:
+    """Whether a change sets values and brings no code: told as such, or a commit of settings files alone."""
+    if change.kind in {ChangeKind.CONFIG, ChangeKind.FLAG}:
+        return True
+    return bool(change.files) and all(_SETTINGS_PATH.search(path) for path in change.files)
+
+
 def _placed(change: Change, services: Iterable[str]) -> Change:
     """The change with the service its paths name, where it names none: the one service that all of them point to."""
     if change.service is not None or not change.files:

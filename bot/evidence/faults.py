@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from bot.domain.change import ChangeKind
 from bot.domain.evidence import Signal
 from bot.domain.report import Fault
-from bot.evidence.changes import Suspect
+from bot.evidence.changes import Suspect, is_settings
 from bot.evidence.reading import Reading, harmful
 from bot.evidence.surge import surged
 
 CLEARLY = 0.2  # about five scales: a departure that may name a kind of fault
+_MULTIPLIED = 1.5  # times its usual CPU: less is what waiting and retrying cost
 _NEAR_LIMIT = 0.9  # of a limit: requests begin to queue
 
 _POOL = re.compile(
@@ -34,13 +35,18 @@ _MEMORY = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the rules look at. `readings` are the service's own, `callers` those of others that may speak of it."""
+    """What the rules look at. `readings` are the service's own, `callers` those of others that may speak of it.
+
+    `dependency`: the service asked about rests on it; `front`: users come in here; `slows_others`: what it explains of others
+    is lateness more than failure.
+    """
 
     readings: tuple[Reading, ...]
     callers: tuple[Reading, ...]
     guilty: Suspect | None
     dependency: bool
     front: bool
+    slows_others: bool = False
 
     def departed(self, *signals: Signal) -> bool:
         return any(r.signal in signals and r.strength >= CLEARLY and harmful(r) for r in self.readings)
@@ -89,6 +95,18 @@ def _pool(facts: Facts) -> bool:
     return facts.near_limit(Signal.SATURATION) and not facts.near_limit(Signal.CPU) and not other_words
 
 
+def _cpu(facts: Facts) -> bool:
+    """At its limit, or, where the limit is not known, the strongest signal and a multiple of what it was."""
+    multiplied = any(r.signal is Signal.CPU and (r.growth or 0.0) >= _MULTIPLIED for r in facts.readings)
+    return facts.near_limit(Signal.CPU) or (_first(facts, Signal.CPU) and multiplied)
+
+
+def _slow_dependency(facts: Facts) -> bool:
+    """Something the asked service rests on that answers late: by its own clock, by its callers', or by what its victims suffer."""
+    slow = facts.departed(Signal.LATENCY, Signal.CALL_LATENCY) and not _first(facts, Signal.ERRORS)
+    return facts.dependency and (slow or (facts.slows_others and not facts.departed(Signal.ERRORS)))
+
+
 def _first(facts: Facts, signal: Signal) -> bool:
     """Whether this signal is the service's strongest of its own, calls and logs aside."""
     own = [
@@ -101,16 +119,13 @@ RULES: tuple[tuple[Fault, Callable[[Facts], bool]], ...] = (
     (Fault.CERTIFICATE_EXPIRED, lambda f: f.expired or f.says(_CERTIFICATE) or f.says(_CERTIFICATE, f.callers)),
     (Fault.DISK_FULL, lambda f: f.says(_DISK) or f.near_limit(Signal.DISK) or _first(f, Signal.DISK)),
     (Fault.TRAFFIC_SURGE, lambda f: f.front and surged(f.readings)),
-    (Fault.BAD_CONFIG, lambda f: f.changed(ChangeKind.CONFIG, ChangeKind.FLAG)),
+    (Fault.BAD_CONFIG, lambda f: f.guilty is not None and is_settings(f.guilty.change)),
     (Fault.MEMORY_LEAK, _memory),
     (Fault.POOL_EXHAUSTED, _pool),
     (Fault.BAD_DEPLOY, lambda f: f.changed(ChangeKind.DEPLOY, ChangeKind.COMMIT)),
     (Fault.CRASHING, lambda f: f.departed(Signal.RESTARTS)),
-    (Fault.CPU_SATURATED, lambda f: f.near_limit(Signal.CPU) or _first(f, Signal.CPU)),
-    (
-        Fault.SLOW_DEPENDENCY,
-        lambda f: f.dependency and f.departed(Signal.LATENCY, Signal.CALL_LATENCY) and not _first(f, Signal.ERRORS),
-    ),
+    (Fault.CPU_SATURATED, _cpu),
+    (Fault.SLOW_DEPENDENCY, _slow_dependency),
     (Fault.SLOW, lambda f: _first(f, Signal.LATENCY)),
     (Fault.FAILING, lambda f: True),
 )

@@ -74,7 +74,7 @@ def _clear(
     judged = _certificate_of(judged, graph)
     top = judged[0]
     guilty = tried[0] if tried and tried[0].guilty else None
-    fault = _fault(scope, top, readings, graph, guilty)
+    fault = _fault(scope, judged, readings, graph, guilty)
     began = _began(top, onset_s)
     key = _key_readings(top, fault)
     confidence, reason = confidence_in(scope, judged, graph, guilty, tolerance_s)
@@ -220,15 +220,21 @@ def _certificate_of(judged: Sequence[Blame], graph: Graph) -> Sequence[Blame]:
     return (first, *(second if one is top else one for one in judged if one is not owner))
 
 
-def _fault(scope: Scope, top: Blame, readings: Sequence[Reading], graph: Graph, guilty: Suspect | None) -> Fault:
+def _fault(
+    scope: Scope, judged: Sequence[Blame], readings: Sequence[Reading], graph: Graph, guilty: Suspect | None
+) -> Fault:
+    top, asked = judged[0], scope.service
     callers = set(graph.callers.get(top.service, ()))
-    asked = scope.service
+    suffered = [r for one in judged if one.explained_by == top.service for r in one.readings if harmful(r)]
+    late = max((r.strength for r in suffered if r.signal is Signal.LATENCY), default=0.0)
+    failed = max((r.strength for r in suffered if r.signal is Signal.ERRORS), default=0.0)
     return kind_of(
         Facts(
             readings=top.readings,
             callers=tuple(r for r in readings if r.service in callers and top.service in r.text),
             guilty=guilty,
             dependency=_is_dependency(asked, top.service, graph),
+            slows_others=late >= CLEARLY and late > failed,
             front=not any(r.service in callers and r.signal is Signal.TRAFFIC for r in readings),
         )
     )

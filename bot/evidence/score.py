@@ -251,6 +251,7 @@ def _reading(row: _Row, found: _Departures, at: int, start_s: float, step_s: flo
     before, after, z = float(found.before[at]), float(found.after[at]), float(found.z[at])
     felt = strength(abs(z)) * (1.0 if row.body.signal is Signal.RESTARTS else material(before, after, row.body.unit))
     felt = max(felt, _at_limit(row.body, before, after))
+    onset_s = start_s + float(found.first[at]) * step_s
     return Reading(
         service=row.named.service,
         signal=row.body.signal,
@@ -262,7 +263,7 @@ def _reading(row: _Row, found: _Departures, at: int, start_s: float, step_s: flo
         rising=after > before,
         before=before,
         after=after,
-        onset_s=start_s + float(found.first[at]) * step_s if felt > 0 else None,
+        onset_s=onset_s if felt > 0 and math.isfinite(onset_s) else None,
     )
 
 

@@ -167,7 +167,7 @@ def _onset(scope: Scope, body: PatternsBody, pattern: Pattern, rising: bool) -> 
         sum_now += count - mean
         if sum_now > highest:
             highest, best = sum_now, begun
-    return None if best is None else body.bucket_start_s + best * body.bucket_step_s
+    return None if best is None else _known(body.bucket_start_s + best * body.bucket_step_s)
 
 
 def _known(at_s: float) -> float | None:

@@ -321,3 +321,28 @@ def test_a_window_that_starts_after_the_onset_changes_neither_headline_nor_onset
     assert headline(ranking) == ("payments", Fault.POOL_EXHAUSTED)
     assert ranking.onset_s is not None
     assert abs(ranking.onset_s - ONSET) <= 120
+
+
+def test_a_commit_of_settings_alone_is_a_bad_configuration() -> None:
+    incident = victims(quiet(Incident())).series(
+        "payments", Signal.ERRORS, 0.001, 0.5, unit="ratio", measure="error share"
+    )
+    incident.logs("payments", "request refused: too many items", 0, 300)
+    incident.change(
+        "payments",
+        2,
+        kind=ChangeKind.COMMIT,
+        files=("config/production.yaml",),
+        diff="-  max_items: 200\n+  max_items: 2",
+    )
+
+    assert headline(rank(scope(), incident.evidence)) == ("payments", Fault.BAD_CONFIG)
+
+
+def test_a_dependency_without_a_clock_of_its_own_is_slow_by_what_its_callers_suffer() -> None:
+    incident = Incident().series("payments", Signal.LATENCY, 0.05, 2.6, unit="s", measure="latency p95")
+    incident.series("checkout", Signal.LATENCY, 0.12, 2.9, unit="s", measure="latency p95")
+    incident.series("bank", Signal.CPU, 0.58, 0.76, unit="cores", measure="CPU")
+    incident.logs("bank", "duration: <*> ms: SELECT balance", 0, 300, level="unknown")
+
+    assert headline(rank(scope(), incident.evidence)) == ("bank", Fault.SLOW_DEPENDENCY)
