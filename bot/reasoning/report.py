@@ -51,7 +51,7 @@ def assemble(
         confidence=ranking.confidence,
         confidence_reason=ranking.confidence_reason,
         findings=findings,
-        timeline=timeline(scope, ranking.onset_s, findings, evidence),
+        timeline=timeline(scope, ranking, findings, evidence),
         against=ranking.against,
         would_settle=ranking.would_settle,
         coverage=coverage,
@@ -64,29 +64,42 @@ def assemble(
 
 
 def timeline(
-    scope: Scope, onset_s: float | None, findings: Iterable[Finding], evidence: Iterable[Evidence]
+    scope: Scope, ranking: Ranking, findings: Iterable[Finding], evidence: Iterable[Evidence]
 ) -> tuple[Moment, ...]:
     """What happened when, oldest first: changes, alerts and the moments at which findings left their normal range.
 
-    Where there is too much of it, what lies nearest to the onset stays.
+    Where there is too much of it, what the cause rests on stays, and then what lies nearest to the onset.
     """
     moments = [Moment(at_s=f.onset_s, statement=f.statement) for f in findings if f.onset_s is not None]
     for one in evidence:
         if isinstance(one.body, ChangesBody):
-            moments += [_changed(one.id, c) for c in one.body.changes if scope.whole.covers(c.at_s)]
+            moments += [_changed(one.id, change) for change in one.body.changes]
         elif isinstance(one.body, AlertsBody):
-            started = [(a, a.started_at_s) for a in one.body.alerts if a.started_at_s is not None]
-            moments += [_fired(one.id, a, at_s, scope) for a, at_s in started if scope.whole.covers(at_s)]
-    different = {(round(m.at_s), m.statement): m for m in moments}.values()
-    middle_s = scope.window.start_s if onset_s is None else onset_s
-    nearest = sorted(different, key=lambda m: (abs(m.at_s - middle_s), m.statement.text))[:_TIMELINE_MAX]
-    return tuple(sorted(nearest, key=lambda m: (m.at_s, m.statement.text)))
+            moments += _fired(one.id, one.body.alerts, scope)
+    different = {(round(m.at_s), m.statement): m for m in moments if scope.whole.covers(m.at_s)}.values()
+    middle_s = scope.window.start_s if ranking.onset_s is None else ranking.onset_s
+    told = set(ranking.cause.statement.evidence) if ranking.cause else set()
+    nearest = sorted(
+        different, key=lambda m: (told.isdisjoint(m.statement.evidence), abs(m.at_s - middle_s), m.statement.text)
+    )
+    return tuple(sorted(nearest[:_TIMELINE_MAX], key=lambda m: (m.at_s, m.statement.text)))
 
 
-def _fired(evidence_id: str, alert: Alert, at_s: float, scope: Scope) -> Moment:
-    services = sorted(set(scope.services) & set(alert.labels.values()))
-    of = f" for {', '.join(services)}" if services else ""
-    return Moment(at_s=at_s, statement=Statement(text=f"alert {alert.name} fires{of}", evidence=(evidence_id,)))
+def _fired(evidence_id: str, alerts: Iterable[Alert], scope: Scope) -> list[Moment]:
+    """One moment for each alert name, at its first start, with all services it fires for."""
+    by_name: dict[str, list[Alert]] = {}
+    for alert in alerts:
+        if alert.started_at_s is not None:
+            by_name.setdefault(alert.name, []).append(alert)
+    moments = []
+    for name, fired in sorted(by_name.items()):
+        services = sorted(set(scope.services) & {value for alert in fired for value in alert.labels.values()})
+        of = f" for {', '.join(services)}" if services else ""
+        started_s = min(alert.started_at_s for alert in fired if alert.started_at_s is not None)
+        moments.append(
+            Moment(at_s=started_s, statement=Statement(text=f"alert {name} fires{of}", evidence=(evidence_id,)))
+        )
+    return moments
 
 
 def _changed(evidence_id: str, change: Change) -> Moment:
