@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -33,8 +34,11 @@ KINDS = {
 }
 
 
-def open_shop(fault: str | None, seed: int = 3, *, step_s: int = 30, topology: Topology | None = None) -> Shop:
-    return Shop(topology or shop(), seed, fault, NOW_S, step_s=step_s)
+def new_shop(fault: str | None, seed: int = 3, *, step_s: int = 30) -> Shop:
+    return Shop(shop(), seed, fault, NOW_S, step_s=step_s)
+
+
+open_shop = lru_cache(new_shop)  # the tests only read
 
 
 def typical(
@@ -82,7 +86,7 @@ def everything(running: Shop, window: Window) -> dict[tuple[object, ...], list[f
 def test_the_same_seed_gives_the_same_numbers(fault: str) -> None:
     window = Window(start_s=ONSET_S - 120, end_s=ONSET_S + 600)
 
-    one, other = everything(open_shop(fault), window), everything(open_shop(fault), window)
+    one, other = everything(new_shop(fault, step_s=60), window), everything(new_shop(fault, step_s=60), window)
 
     assert one.keys() == other.keys()
     assert all(np.array_equal(one[key], other[key], equal_nan=True) for key in one)
@@ -100,7 +104,7 @@ def test_another_seed_gives_other_numbers() -> None:
 
 def test_windows_that_overlap_agree_whatever_was_asked_first() -> None:
     wide = everything(open_shop("pool_exhaustion"), Window(start_s=ONSET_S - 5 * 3600, end_s=NOW_S))
-    late_first = open_shop("pool_exhaustion")
+    late_first = new_shop("pool_exhaustion")
 
     narrow = everything(late_first, Window(start_s=ONSET_S - 60, end_s=ONSET_S + 240))
 
@@ -375,7 +379,7 @@ def test_a_question_names_the_victim_and_the_time_not_the_cause() -> None:
         assert set(descriptions()) == {*FAULTS, "none"}
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_drawn_topologies_are_sound_and_suit_every_fault(seed: int) -> None:
     topology = drawn(seed)
 
@@ -404,18 +408,18 @@ def test_drawn_topologies_differ_in_names_and_dialects() -> None:
 
 def test_a_fault_that_does_not_exist_is_refused() -> None:
     with pytest.raises(KeyError):
-        open_shop("gremlins")
+        new_shop("gremlins")
 
 
 def test_a_step_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="quarter of an hour"):
-        open_shop("none", step_s=37)
+        new_shop("none", step_s=37)
 
 
 def test_two_hours_of_everything_are_there_at_once() -> None:
     started_s = time.monotonic()
 
-    rows = everything(open_shop("pool_exhaustion", step_s=15), Window(start_s=NOW_S - 7200, end_s=NOW_S))
+    rows = everything(new_shop("pool_exhaustion", step_s=15), Window(start_s=NOW_S - 7200, end_s=NOW_S))
 
     assert len(rows) > 900
     assert time.monotonic() - started_s < 2.0  # measured 0.3 s on an idle core

@@ -20,6 +20,7 @@ from tests.debian import program
 
 NOW_S = 1_790_000_000.0
 TWO_HOURS = Window(start_s=NOW_S - 7200, end_s=NOW_S)
+ONE_HOUR = Window(start_s=NOW_S - 3600, end_s=NOW_S)
 _SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)\{((?:[a-zA-Z_]\w*="(?:[^"\\]|\\.)*",?)*)\} (\S+) (\d+)$')
 
 
@@ -72,10 +73,10 @@ def test_windows_that_overlap_give_each_sample_once() -> None:
 async def test_push_bodies_hold_every_line_once_in_portions() -> None:
     running = Shop(shop(), 7, "full_disk", NOW_S)
 
-    bodies = list(loki_push_bodies(running, TWO_HOURS))
+    bodies = list(loki_push_bodies(running, ONE_HOUR))
 
     sizes = [sum(len(stream["values"]) for stream in body["streams"]) for body in bodies]
-    query = LogQuery(selector=Selector(), window=TWO_HOURS, limit=10**6)
+    query = LogQuery(selector=Selector(), window=ONE_HOUR, limit=10**6)
     lines = (await ShopLogs(running).lines(query, timeout_s=30)).lines
     assert max(sizes) <= PUSH_ENTRIES
     assert sum(sizes) == len(lines)
