@@ -6,15 +6,20 @@ docs/configuration.md must say about it; a test compares the two.
 
 import dataclasses
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cattrs import Converter, transform_error
-from cattrs.errors import BaseValidationError
+from cattrs.cols import homogenous_tuple_structure_factory
+from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn
+from cattrs.v import format_exception
 
 from bot.errors import ConfigError
 
@@ -171,8 +176,10 @@ class Settings:
     slack_signing_secret: str = field(
         repr=False, metadata={"env": "SLACK_SIGNING_SECRET", "help": "Needed for HTTP, without an app token."}
     )
-    prometheus_url: str = field(metadata={"env": "PROMETHEUS_URL", "help": "A Prometheus, in place of [[prometheus]]."})
-    loki_url: str = field(metadata={"env": "LOKI_URL", "help": "A Loki, in place of [[loki]]."})
+    prometheus_url: str = field(
+        repr=False, metadata={"env": "PROMETHEUS_URL", "help": "A Prometheus, in place of [[prometheus]]."}
+    )
+    loki_url: str = field(repr=False, metadata={"env": "LOKI_URL", "help": "A Loki, in place of [[loki]]."})
     file: File = field(metadata={"help": "What groundwire.toml says."})
 
     @property
@@ -182,17 +189,19 @@ class Settings:
 
 def read_settings(environ: Mapping[str, str], *, working_directory: Path) -> Settings:
     """The settings. Raises ConfigError that names the key and how to fix it."""
-    home = Path(environ.get("GROUNDWIRE_HOME") or Path.home() / ".groundwire").expanduser().absolute()
+    home = _path("GROUNDWIRE_HOME", environ.get("GROUNDWIRE_HOME") or "~/.groundwire")
     config = _config_path(environ, home, working_directory)
     file = _with_shorthands(_read_file(config) if config else File(), environ)
     _check(file)
+    slack_api_url = environ.get("GROUNDWIRE_SLACK_API_URL") or "https://slack.com/api/"
+    _check_url("GROUNDWIRE_SLACK_API_URL", slack_api_url)
     return Settings(
         home=home,
         config=config,
         host=environ.get("GROUNDWIRE_HOST") or "127.0.0.1",
         port=_port(environ.get("GROUNDWIRE_PORT") or "8080"),
         log_level=_log_level(environ.get("GROUNDWIRE_LOG_LEVEL") or "info"),
-        slack_api_url=environ.get("GROUNDWIRE_SLACK_API_URL") or "https://slack.com/api/",
+        slack_api_url=slack_api_url,
         slack_bot_token=environ.get("SLACK_BOT_TOKEN", ""),
         slack_app_token=environ.get("SLACK_APP_TOKEN", ""),
         slack_signing_secret=environ.get("SLACK_SIGNING_SECRET", ""),
@@ -235,7 +244,7 @@ def check_sources(settings: Settings) -> None:
 def _config_path(environ: Mapping[str, str], home: Path, working_directory: Path) -> Path | None:
     named = environ.get("GROUNDWIRE_CONFIG")
     if named:
-        path = Path(named).expanduser().absolute()
+        path = _path("GROUNDWIRE_CONFIG", named)
         if not path.is_file():
             raise ConfigError(
                 "CFG-001", f"GROUNDWIRE_CONFIG names {path}, which is not a file.", "Correct the path or unset it."
@@ -243,6 +252,15 @@ def _config_path(environ: Mapping[str, str], home: Path, working_directory: Path
         return path
     places = (home / "groundwire.toml", working_directory / "groundwire.toml")
     return next((path for path in places if path.is_file()), None)
+
+
+def _path(key: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(
+            "CFG-018", f"{key} is “{text}”, whose home directory is not known.", "Write the whole path."
+        ) from error
 
 
 def _read_file(path: Path) -> File:
@@ -257,24 +275,71 @@ def _read_file(path: Path) -> File:
     try:
         return _CONVERTER.structure(data, File)
     except BaseValidationError as error:
-        wrong = "; ".join(problem.replace("$.", "") for problem in transform_error(error))
+        problems = transform_error(error, path="", format_exception=_said)
+        wrong = "; ".join(problem.replace(" @ .", " @ ").removesuffix(" @ ") for problem in problems)
         raise ConfigError(
             "CFG-002", f"{path}: {wrong}.", "docs/configuration.md lists every key and its type."
         ) from error
 
 
-def _strict(value: Any, kind: type) -> Any:
-    """TOML has types: a number where a text belongs is a mistake, not something to convert."""
+class _WrongType(TypeError):
+    """TOML has types: a number where a text belongs, or a text for a list, is a mistake, not something to convert."""
+
+
+_TOML_TYPES: Mapping[type, str] = {
+    str: "a text in quotes",
+    int: "a whole number",
+    bool: "true or false",
+    float: "a number",
+    list: "a list (in [ ], or [[ ]] for tables)",
+    dict: "a table",
+}
+
+
+def _demand(kind: type, value: Any) -> None:
     if type(value) is not kind:
-        raise TypeError(f"needs a {kind.__name__}, not {type(value).__name__}")
-    return value
+        raise _WrongType(f"needs {_TOML_TYPES[kind]}, not {_TOML_TYPES.get(type(value), 'a date or time')}")
+
+
+def _said(error: BaseException, kind: type | None) -> str:
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"there is no key {', '.join(sorted(error.extra_fields))}"
+    return str(error) if isinstance(error, _WrongType) else format_exception(error, kind)
 
 
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
+
+    def strict(value: Any, kind: type) -> Any:
+        _demand(kind, value)
+        return value
+
     for kind in (str, int, bool):
-        converter.register_structure_hook(kind, _strict)
+        converter.register_structure_hook(kind, strict)
+
+    @converter.register_structure_hook_factory(_is_tuple)
+    def _(kind: type, converter: Converter) -> Callable[[Any, type], Any]:
+        return _only(list, homogenous_tuple_structure_factory(kind, converter))
+
+    @converter.register_structure_hook_factory(dataclasses.is_dataclass)
+    def _(kind: type, converter: Converter) -> Callable[[Any, type], Any]:
+        return _only(dict, make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True))
+
     return converter
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _only(demanded: type, structure: Callable[[Any, type], Any]) -> Callable[[Any, type], Any]:
+    """The same hook for values of one TOML type alone."""
+
+    def hook(value: Any, kind: type) -> Any:
+        _demand(demanded, value)
+        return structure(value, kind)
+
+    return hook
 
 
 _CONVERTER = _converter()
@@ -291,41 +356,79 @@ def _with_shorthands(file: File, environ: Mapping[str, str]) -> File:
 
 
 def _check(file: File) -> None:
-    sources = [*(("prometheus", s) for s in file.prometheus), *(("loki", s) for s in file.loki)]
     seen: set[str] = set()
-    for table, source in sources:
-        if not source.name or source.name in seen:
-            raise ConfigError(
-                "CFG-006", f"Every [[{table}]] needs a name of its own (found “{source.name}”).", "Give each a `name`."
-            )
-        seen.add(source.name)
-        if not source.url.startswith(("http://", "https://")):
-            raise ConfigError(
-                "CFG-007",
-                f"The url of {source.name} is not http(s): “{source.url}”.",
-                "Write https://host[:port][/prefix].",
-            )
-        if bool(source.cert_file) != bool(source.key_file):
-            raise ConfigError(
-                "CFG-008", f"{source.name} has only one of cert_file and key_file.", "Mutual TLS needs both."
-            )
-        if source.explore.kind not in ("grafana", "prometheus"):
-            raise ConfigError(
-                "CFG-009", f"explore.kind of {source.name} is “{source.explore.kind}”.", "Use grafana or prometheus."
-            )
-    if file.investigations_at_once < 1:
-        raise ConfigError("CFG-010", "investigations_at_once is below 1.", "Use 1 or more; 8 is the default.")
+    for table, sources in (("prometheus", file.prometheus), ("loki", file.loki)):
+        for source in sources:
+            if not source.name or source.name in seen:
+                raise ConfigError(
+                    "CFG-006",
+                    f"Every [[{table}]] needs a name of its own (found “{source.name}”).",
+                    "Give each a `name`.",
+                )
+            seen.add(source.name)
+            _check_source(source)
+    if any(not repository.path for repository in file.git):
+        raise ConfigError("CFG-020", "A [[git]] has no path.", "Name the directory of the clone.")
+    for source in file.prometheus:
+        _at_least_one(f"resolution_s of {source.name}", source.resolution_s)
+    _at_least_one("investigations_at_once", file.investigations_at_once)
     try:
         ZoneInfo(file.zone)
     except (KeyError, ValueError, OSError) as error:
         raise ConfigError(
-            "CFG-011", f"zone “{file.zone}” is not a time zone.", "Use an IANA name such as Europe/Berlin."
+            "CFG-011", f"zone “{file.zone[:80]}” is not a time zone.", "Use an IANA name such as Europe/Berlin."
         ) from error
 
 
+def _check_source(source: SourceSettings) -> None:
+    _check_url(f"The url of {source.name}", source.url)
+    if bool(source.cert_file) != bool(source.key_file):
+        raise ConfigError("CFG-008", f"{source.name} has only one of cert_file and key_file.", "Mutual TLS needs both.")
+    if source.explore.kind not in ("grafana", "prometheus"):
+        raise ConfigError(
+            "CFG-009", f"explore.kind of {source.name} is “{source.explore.kind}”.", "Use grafana or prometheus."
+        )
+    if source.explore.url:
+        _check_url(f"The explore.url of {source.name}", source.explore.url)
+    for header, value in {"X-Scope-OrgID": source.tenant, **source.headers}.items():
+        if not (_HEADER_NAME.fullmatch(header) and _HEADER_VALUE.fullmatch(value)):
+            raise ConfigError(
+                "CFG-017",
+                f"{source.name} has a header or tenant that cannot be sent (“{header[:80]}”).",
+                "Use letters, digits and hyphens in the name, and printable ASCII in the value.",
+            )
+
+
+def _check_url(what: str, url: str) -> None:
+    """Raises ConfigError, which never shows the address: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isprintable()
+    except ValueError:  # a port or an IPv6 address that is none
+        usable = False
+    if not usable or " " in url:
+        raise ConfigError("CFG-007", f"{what} is not an http(s) address.", "Write https://host[:port][/prefix].")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigError(
+            "CFG-007",
+            f"{what} holds credentials, a query or a fragment.",
+            "Leave them away: credentials have settings of their own (docs/configuration.md).",
+        )
+
+
+def _at_least_one(what: str, number: int) -> None:
+    if number < 1:
+        raise ConfigError("CFG-010", f"{what} is {number}, which is below 1.", "Use 1 or more, or leave it away.")
+
+
+# RFC 9110, 5.1 and 5.5: a name is a token; of values only what every server understands.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+
+
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 65535:
-        raise ConfigError("CFG-012", f"GROUNDWIRE_PORT is “{text}”.", "Use a number from 0 to 65535.")
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise ConfigError("CFG-012", f"GROUNDWIRE_PORT is “{text[:80]}”.", "Use a number from 0 to 65535.")
     return int(text)
 
 
@@ -341,8 +444,8 @@ def password_of(source: SourceSettings, environ: Mapping[str, str]) -> str:
         value = environ.get(source.basic_password_env, "")
     elif source.basic_password_file:
         try:
-            value = Path(source.basic_password_file).read_text(encoding="utf-8").strip()
-        except OSError as error:
+            value = Path(source.basic_password_file).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError, RuntimeError) as error:
             raise ConfigError(
                 "CFG-014", f"The password file of {source.name} cannot be read.", "Check basic_password_file."
             ) from error

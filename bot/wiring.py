@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.adapters.database import database_url
+from bot.adapters.database_check import check_database
 from bot.adapters.endpoint import Endpoint
 from bot.adapters.git_changes import GitChanges, GitRepository
 from bot.adapters.journal import DbosJournal
@@ -21,7 +22,7 @@ from bot.errors import ConfigError
 from bot.guards.breaking import breaking
 from bot.guards.metered import metered
 from bot.policy.access import AccessRules
-from bot.ports import ChangeSource, Clock, Meter, Ports, Sources, Story
+from bot.ports import ChangeSource, Clock, Health, Meter, Ports, Sources, Story
 from bot.settings import (
     ExploreSettings,
     File,
@@ -67,6 +68,11 @@ def guarded_sources(sources: Sources, clock: Clock, meter: Meter) -> Sources:
 def store_of(settings: Settings) -> SqlStore:
     """The store in the home directory, not opened yet."""
     return SqlStore(database_url(settings.home))
+
+
+def store_health(settings: Settings) -> Health:
+    """How the store's database is; nothing is made or changed. Raises StoreError when it cannot be used."""
+    return check_database(database_url(settings.home))
 
 
 def journal_of(settings: Settings) -> DbosJournal:

@@ -43,14 +43,8 @@ def migrate(connection: Connection) -> int:
     if connection.dialect.name == "sqlite":
         # The driver begins a transaction only before it writes rows; without this each CREATE would commit by itself.
         connection.execute(text("BEGIN IMMEDIATE"))
-    found = version_of(connection)
+    found = known_version_of(connection)
     known = len(MIGRATIONS)
-    if found > known:
-        raise StoreError(
-            "STO-001",
-            f"The database has schema {found}, this version of Groundwire knows {known}.",
-            "Run the newer version again, or restore the backup made before the upgrade.",
-        )
     if not found:
         connection.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY)"))
     for version in range(found + 1, known + 1):
@@ -58,6 +52,22 @@ def migrate(connection: Connection) -> int:
             connection.execute(text(statement))
         connection.execute(SCHEMA_VERSION.insert().values(version=version))
     return known
+
+
+def known_version_of(connection: Connection) -> int:
+    """As `version_of`.
+
+    Raises:
+        StoreError: the database was written by a newer version.
+    """
+    found, known = version_of(connection), len(MIGRATIONS)
+    if found > known:
+        raise StoreError(
+            "STO-001",
+            f"The database has schema {found}, this version of Groundwire knows {known}.",
+            "Run the newer version again, or restore the backup made before the upgrade.",
+        )
+    return found
 
 
 def version_of(connection: Connection) -> int:

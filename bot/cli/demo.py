@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -101,6 +102,6 @@ def _button(message: Message) -> bool:
 def _topology(name: str) -> Topology:
     if name == "shop":
         return shop()
-    if not name.isdigit():
+    if not re.fullmatch("[0-9]{1,9}", name):
         raise AskError("ASK-003", f"“{name}” is no topology.", "Use `shop`, or a number that draws another one.")
     return drawn(int(name))

@@ -4,16 +4,17 @@ import argparse
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bot.adapters.clock import SystemClock
+from bot.domain.scope import Window
 from bot.errors import GroundwireError
-from bot.ports import Health
+from bot.ports import ChangeSource, Health
 from bot.settings import Settings, check_slack, check_sources, environment_of_process, read_settings
-from bot.wiring import open_sources, store_of
-from handlers.slack.client import slack_client, who_am_i
+from bot.wiring import open_sources, store_health
+from handlers.slack.client import slack_client, slack_errors, who_am_i
 
 _TIMEOUT_S = 10.0
 
@@ -40,51 +41,55 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
-    """Configuration, store, Slack and every source; nothing is changed and nothing is posted."""
+    """Configuration, database, Slack and every source; nothing is made, changed or posted."""
     config = Health(ok=True, detail=str(settings.config) if settings.config else "environment only, no groundwire.toml")
     checks = [Check(name="configuration", health=config)]
     if settings.file.git and shutil.which("git") is None:
         checks.append(Check(name="git", health=Health(ok=False, detail="not installed", remedy="Install git.")))
-    waiting: dict[str, Callable[[], Awaitable[Health]]] = {
-        "store": partial(_store, settings),
-        "Slack": partial(_slack, settings),
-    }
-    async with AsyncExitStack() as stack:
-        try:
-            check_sources(settings)
-            sources = await stack.enter_async_context(open_sources(settings.file, environ))
-        except GroundwireError as error:
-            checks.append(Check(name="sources", health=_bad(error)))
-        else:
-            waiting |= {source.name: partial(source.health, timeout_s=_TIMEOUT_S) for source in sources.servers}
-        answers = await asyncio.gather(*(_asked(ask) for ask in waiting.values()))
-    return checks + [Check(name=name, health=health) for name, health in zip(waiting, answers, strict=True)]
+    here = [_checked("database", partial(asyncio.to_thread, store_health, settings))]
+    checks += await asyncio.gather(*here, _checked("Slack", partial(_slack, settings)))
+    try:
+        check_sources(settings)
+        async with open_sources(settings.file, environ) as sources:
+            servers = await asyncio.gather(
+                *(_checked(s.name, partial(s.health, timeout_s=_TIMEOUT_S)) for s in sources.servers)
+            )
+            down = {check.name for check in servers if not check.health.ok}  # would fail a second time
+            asked = [s for s in sources.changes if s.name not in down]
+            changes = await asyncio.gather(*(_checked(f"changes from {s.name}", partial(_changes, s)) for s in asked))
+    except GroundwireError as error:
+        return [*checks, Check(name="sources", health=_bad(error))]
+    return [*checks, *servers, *changes]
 
 
-async def _asked(ask: Callable[[], Awaitable[Health]]) -> Health:
+async def _checked(name: str, ask: Callable[[], Awaitable[Health]]) -> Check:
     try:
         async with asyncio.timeout(_TIMEOUT_S + 1):
-            return await ask()
+            return Check(name=name, health=await ask())
     except GroundwireError as error:
-        return _bad(error)
+        return Check(name=name, health=_bad(error))
     except TimeoutError:
-        return Health(ok=False, detail=f"no answer within {_TIMEOUT_S:.0f} s", remedy="Check address and network.")
-
-
-async def _store(settings: Settings) -> Health:
-    store = store_of(settings)
-    await store.open()
-    try:
-        return await store.health()
-    finally:
-        await store.close()
+        late = Health(ok=False, detail=f"no answer within {_TIMEOUT_S:.0f} s", remedy="Check address and network.")
+        return Check(name=name, health=late)
 
 
 async def _slack(settings: Settings) -> Health:
     check_slack(settings)
-    identity = await who_am_i(slack_client(settings.slack_bot_token, base_url=settings.slack_api_url))
-    mode = "Socket Mode" if settings.slack_app_token else "HTTP"
+    client = slack_client(settings.slack_bot_token, base_url=settings.slack_api_url)
+    identity = await who_am_i(client)
+    mode = "HTTP"
+    if settings.slack_app_token:
+        mode = "Socket Mode"
+        with slack_errors("apps.connections.open"):
+            await client.apps_connections_open(app_token=settings.slack_app_token)
     return Health(ok=True, detail=f"workspace {identity.team_id} as {identity.bot_user_id}, {mode}")
+
+
+async def _changes(source: ChangeSource) -> Health:
+    """Reads the last hour: a repository that is none, or a query that is not understood, shows only now."""
+    now_s = SystemClock().now_s()
+    found = await source.changes((), Window(start_s=now_s - 3600.0, end_s=now_s), timeout_s=_TIMEOUT_S)
+    return Health(ok=True, detail=f"{len(found)} in the last hour")
 
 
 def _bad(error: GroundwireError) -> Health:

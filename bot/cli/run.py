@@ -4,17 +4,21 @@ import argparse
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+from aiohttp import web
 from prometheus_client import CollectorRegistry
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.telemetry import PrometheusMeter, configure_logging
+from bot.errors import ConfigError
+from bot.guards.counting import CountingJournal
 from bot.ports import Clock, Health, Ports, Sources
 from bot.settings import File, Settings, check_slack, check_sources, environment_of_process, read_settings
 from bot.wiring import guarded_sources, investigator_of, journal_of, open_sources, ownership_of, store_of, stories_of
@@ -51,13 +55,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _until_told(settings: Settings, environ: Mapping[str, str]) -> None:
-    stop = asyncio.Event()
+    told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    serving = asyncio.create_task(_serve(settings, environ))
+    telling = asyncio.create_task(told.wait())
+    await asyncio.wait((serving, telling), return_when=asyncio.FIRST_COMPLETED)  # a start may take a while, too
+    telling.cancel()
+    if not serving.done():
+        _log.info("groundwire stops")
+        serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _serve(settings: Settings, environ: Mapping[str, str]) -> None:
     async with open_sources(settings.file, environ) as sources, running(settings, sources) as bot:
         _log.info("groundwire is ready", url=bot.url, sources=[s.name for s in sources.servers])
-        await stop.wait()
-        _log.info("groundwire stops")
+        await asyncio.Event().wait()  # until it is cancelled
 
 
 @asynccontextmanager
@@ -79,7 +94,7 @@ async def running(settings: Settings, sources: Sources, *, clock: Clock | None =
         ports = Ports(
             sources=guarded_sources(sources, clock, meter),
             store=store,
-            journal=journal_of(settings),
+            journal=CountingJournal(journal_of(settings), meter, clock),
             notifier=SlackNotifier(client, me, store, clock, hosts=hosts),
             directory=SlackDirectory(client, me, clock),
             clock=clock,
@@ -98,10 +113,11 @@ async def running(settings: Settings, sources: Sources, *, clock: Clock | None =
             stack.push_async_callback(sockets.stop)
             await sockets.opened(timeout_s=CONNECT_S)
             alive["socket mode"] = sockets.health
+            meter.follow("groundwire_socket_connections", lambda: sum(s.state == "open" for s in sockets.sockets))
         else:
             posts[PATH] = slack_endpoint(app, settings.slack_signing_secret)
-        watch = Watch(registry=registry, alive=alive, ready=_checks(ports))
-        runner, port = await serve(build_server(watch, posts), settings.host, settings.port)
+        watch = Watch(registry=registry, alive=alive, ready=_checks(ports, client))
+        runner, port = await _served(build_server(watch, posts), settings)
         stack.push_async_callback(runner.cleanup)
         yield Bot(url=f"http://{settings.host}:{port}", ports=ports)
 
@@ -113,6 +129,21 @@ def linkable_hosts(file: File) -> frozenset[str]:
     return frozenset(host for url in urls if (host := urlsplit(url).hostname))
 
 
-def _checks(ports: Ports) -> Mapping[str, Check]:
+async def _served(server: web.Application, settings: Settings) -> tuple[web.AppRunner, int]:
+    try:
+        return await serve(server, settings.host, settings.port)
+    except OSError as error:
+        raise ConfigError(
+            "CFG-019",
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror or error}.",
+            "End the program that has the port, or set GROUNDWIRE_PORT or GROUNDWIRE_HOST to another.",
+        ) from error
+
+
+def _checks(ports: Ports, client: AsyncWebClient) -> Mapping[str, Check]:
+    async def slack() -> Health:
+        identity = await who_am_i(client)
+        return Health(ok=True, detail=f"workspace {identity.team_id} as {identity.bot_user_id}")
+
     servers = {s.name: partial(s.health, timeout_s=READY_S) for s in ports.sources.servers}
-    return {"store": ports.store.health, **servers}
+    return {"store": ports.store.health, "Slack": slack, **servers}
