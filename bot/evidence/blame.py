@@ -28,7 +28,7 @@ _TELLING = {
     Signal.TRAFFIC: 0.3,
     Signal.ALERT: 0.3,
 }
-# How much of a departure trouble further down can explain: answers all, limits that fill up while waiting half, hard facts none.
+# How much of a departure trouble further down can explain: answers all, limits that fill up while waiting most, hard facts none.
 _EXPLAINABLE = {
     Signal.CERTIFICATE: 0.0,
     Signal.DISK: 0.0,
@@ -36,11 +36,14 @@ _EXPLAINABLE = {
     Signal.CPU: 0.3,
     Signal.MEMORY: 0.4,
     Signal.RUNTIME: 0.5,
-    Signal.SATURATION: 0.6,
-    Signal.QUEUE: 0.7,
+    Signal.SATURATION: 0.8,
+    Signal.QUEUE: 0.8,
     Signal.AVAILABILITY: 0.6,
     Signal.LOGS: 0.8,
 }
+# What a caller can feel of its callee. Being busy is not yet answering badly, so the rest explains a third as well.
+_FELT_BY_CALLERS = frozenset(_TELLING) - {Signal.CPU, Signal.MEMORY, Signal.RUNTIME, Signal.OTHER, Signal.TRAFFIC}
+_UNFELT = 0.3
 _HARMLESS = 0.15  # a departure the good way (fewer errors, less CPU) is mostly a consequence of something else
 ABNORMAL = 0.3  # blame from which a service counts as in trouble: one telling departure of about six scales
 _FADING = 0.5  # each further kind of signal counts half of the one before: agreement helps, quantity does not
@@ -50,6 +53,7 @@ _IDLE_SHARE = (
 _LEAST_BUSY = 0.2
 _CALLER = 0.5  # a caller of the asked service can be its cause only by what it sends
 _ONLY_CALL = 0.3
+_CLEARLY_TELLING = 0.2  # about five scales: a number to date trouble by
 _CALLS_A_REQUEST = 3  # a request may call the same service a few times, or try again, and waits for all of them
 _ELSEWHERE = 0.25  # neither above nor below the asked service
 
@@ -157,7 +161,8 @@ def _explains(court: _Court, caller: str, mine: Sequence[Reading], callee: Blame
     """How much of a caller's trouble a callee explains, 0..1."""
     if callee.trouble < ABNORMAL:
         return 0.0
-    enough = min(1.0, callee.trouble / (2 * ABNORMAL))
+    answers = _fuse((r for r in callee.readings if r.signal in _FELT_BY_CALLERS), 0.0)
+    enough = min(1.0, max(answers, _UNFELT * callee.trouble) / (2 * ABNORMAL))
     share = (
         court.calls.link(caller, callee.service)
         * enough
@@ -195,12 +200,15 @@ def _failure_share(mine: Sequence[Reading], others: Sequence[Reading]) -> float:
 
 
 def _began(readings: Sequence[Reading]) -> float | None:
-    """When a service's trouble began: the onset of its most telling harmful reading, the earliest of those about as telling."""
+    """When a service's trouble began: the earliest onset among its clear readings.
+
+    Numbers before lines: lines are often read in part only, so that the first one seen need not be the first one.
+    """
     strong = [r for r in readings if r.onset_s is not None and harmful(r) and telling(r) > 0]
-    if not strong:
-        return None
-    most = max(telling(r) for r in strong)
-    return min(r.onset_s for r in strong if r.onset_s is not None and telling(r) >= 0.7 * most)
+    numbers = [r for r in strong if r.signal is not Signal.LOGS and telling(r) >= _CLEARLY_TELLING]
+    told = numbers or strong
+    most = max((telling(r) for r in told), default=0.0)
+    return min((r.onset_s for r in told if r.onset_s is not None and telling(r) >= 0.5 * most), default=None)
 
 
 def _shared(readings: Sequence[Reading], graph: Graph) -> tuple[Reading, ...]:

@@ -102,7 +102,7 @@ def _cpu(facts: Facts) -> bool:
 
 
 def _slow_dependency(facts: Facts) -> bool:
-    """Something the asked service rests on that answers late: by its own clock, by its callers', or by what its victims suffer."""
+    """Something the asked service rests on that answers late: by its own clock, its callers' or its victims'."""
     slow = facts.departed(Signal.LATENCY, Signal.CALL_LATENCY) and not _first(facts, Signal.ERRORS)
     return facts.dependency and (slow or (facts.slows_others and not facts.departed(Signal.ERRORS)))
 
@@ -147,6 +147,9 @@ _SIGNATURES: Mapping[Fault, re.Pattern[str]] = {
     Fault.CERTIFICATE_EXPIRED: _CERTIFICATE,
     Fault.MEMORY_LEAK: _MEMORY,
 }
+
+# Users, calendars and full volumes bring these about; a change only when the evidence names it.
+FROM_OUTSIDE = frozenset({Fault.TRAFFIC_SURGE, Fault.CERTIFICATE_EXPIRED, Fault.DISK_FULL})
 
 # The signal each kind of fault is known by: it comes first in the headline.
 KNOWN_BY: Mapping[Fault, Signal] = {

@@ -1,6 +1,6 @@
 """From evidence to a ranking: what left its normal range, what caused it, how sure that is. No model, no I/O, no clock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.domain.evidence import AlertsBody, Evidence, SeriesBody, Signal
@@ -8,7 +8,7 @@ from bot.domain.report import Cause, Confidence, Fault, Finding, Statement
 from bot.domain.scope import Scope, Window
 from bot.evidence.blame import ABNORMAL, Blame, blame, telling
 from bot.evidence.changes import Suspect, read_restarts, suspects
-from bot.evidence.faults import CLEARLY, KNOWN_BY, Facts, kind_of, signature
+from bot.evidence.faults import CLEARLY, FROM_OUTSIDE, KNOWN_BY, Facts, kind_of, signature
 from bot.evidence.graph import Graph, calls_of, graph_of, named_in
 from bot.evidence.onset import joint_onset
 from bot.evidence.reading import Reading, harmful
@@ -59,7 +59,7 @@ def rank(scope: Scope, evidence: Sequence[Evidence]) -> Ranking:
     top = judged[0] if judged else None
     if top is None or top.score < ABNORMAL:
         return _unclear(judged, onset_s)
-    return _clear(scope, readings, graph, judged, tried.get(top.service, ()), onset_s, tolerance_s)
+    return _clear(scope, readings, graph, _certificate_of(judged, graph), tried, onset_s, tolerance_s)
 
 
 def _clear(
@@ -67,15 +67,17 @@ def _clear(
     readings: Sequence[Reading],
     graph: Graph,
     judged: Sequence[Blame],
-    tried: Sequence[Suspect],
+    suspects_of: Mapping[str, Sequence[Suspect]],
     onset_s: float | None,
     tolerance_s: float,
 ) -> Ranking:
-    judged = _certificate_of(judged, graph)
     top = judged[0]
+    tried = suspects_of.get(top.service, ())
     guilty = tried[0] if tried and tried[0].guilty else None
     fault = _fault(scope, judged, readings, graph, guilty)
     began = _began(top, onset_s)
+    if guilty is not None and fault in FROM_OUTSIDE and not guilty.names:
+        guilty = None
     key = _key_readings(top, fault)
     confidence, reason = confidence_in(scope, judged, graph, guilty, tolerance_s)
     cause = Cause(
@@ -196,7 +198,10 @@ def _with_changes(judged: Sequence[Blame], tried: dict[str, tuple[Suspect, ...]]
     for one in judged:
         own = next((s for s in tried.get(one.service, ()) if s.guilty and s.change.service == one.service), None)
         weighs = own is not None and one.score >= ABNORMAL / 2
-        found.append(replace(one, score=one.score + (own.guilt * ABNORMAL if own and weighs else 0.0)))
+        # A victim's own release explains nothing that its dependency does not explain already, unless the evidence names it.
+        left = 1.0 if own is not None and own.names else 1.0 - one.explained
+        worth = own.guilt * ABNORMAL * left if own is not None and weighs else 0.0
+        found.append(replace(one, score=one.score + worth))
     return tuple(sorted(found, key=lambda one: (-one.score, one.service)))
 
 

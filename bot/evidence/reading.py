@@ -46,9 +46,13 @@ _BAD_WHEN_FALLING = frozenset({Signal.AVAILABILITY, Signal.CERTIFICATE})
 # Signals that say nothing about good or bad by their direction.
 _EITHER_WAY = frozenset({Signal.OTHER, Signal.CHANGE, Signal.LOGS, Signal.ALERT})
 
+_USUAL_LEVELS = frozenset({"info", "notice", "debug", "trace"})
+
 
 def harmful(reading: Reading) -> bool:
     """Whether it moved the way trouble moves it: errors up, availability down, and so on."""
+    if reading.signal is Signal.LOGS and not reading.rising:
+        return reading.level.lower() in _USUAL_LEVELS  # fewer complaints are no harm, missing routine may be one
     if reading.signal in _EITHER_WAY:
         return True
     if reading.signal is Signal.DISK:

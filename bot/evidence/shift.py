@@ -28,6 +28,11 @@ _WEIGHTS = {
 }
 _OTHER_LEVEL = 0.4  # info, notice and levels nobody told
 _FAILURE = re.compile(r"exception|traceback|panic|segfault|fatal|\berror\b", re.IGNORECASE)
+# Databases and proxies often log without a level what others would warn of.
+_TROUBLE = re.compile(
+    r"still waiting|deadlock|timed? ?out|refused|unreachable|slow (query|request)|too many|exceeded", re.IGNORECASE
+)
+_TROUBLED = 0.7
 # Counts know their own noise, so less distance is clear than for a gauge: about seventy lines where there were none.
 CLEARLY_SHIFTED = 10.0
 # A failure never seen before is news however few lines it has, once they are too many for chance.
@@ -136,6 +141,8 @@ def _weight(pattern: Pattern) -> float:
     # An exception is a failure whatever level it was logged at; where no level is told, so is a line that says error.
     if weight < 1.0 and pattern.level.lower() not in {"warn", "warning"} and _FAILURE.search(pattern.text[:500]):
         return 0.8
+    if weight < _TROUBLED and _TROUBLE.search(pattern.text[:500]):
+        return _TROUBLED
     return weight
 
 
