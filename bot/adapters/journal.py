@@ -240,6 +240,7 @@ class DbosJournal:
         with structlog.contextvars.bound_contextvars(investigation=key):
             try:
                 await self._stories[story](payload, self._steps())
+                _log.info("story ended", story=story)
             except asyncio.CancelledError:
                 if task.cancelling():
                     raise
@@ -318,6 +319,7 @@ class _NotTwice(logging.Filter):
 def _tame_logging() -> None:
     """Sends dbos' log lines through ours: it adds a handler that writes to the terminal unless it finds one."""
     logger = logging.getLogger("dbos")
+    logger.setLevel(logging.WARNING)  # it names every one of its hundred migrations
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
         logger.addFilter(_NotTwice())

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     environ = environment_of_process()
     settings = read_settings(environ, working_directory=Path.cwd())
     check_sources(settings)
-    configure_logging(level="WARNING")
+    configure_logging(level="ERROR")  # what fails is a gap of the report
     return asyncio.run(_ask(settings, environ, arguments))
 
 

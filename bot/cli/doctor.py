@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.adapters.clock import SystemClock
+from bot.adapters.telemetry import configure_logging
 from bot.domain.scope import Window
 from bot.errors import GroundwireError
 from bot.ports import ChangeSource, Health
@@ -29,6 +30,7 @@ class Check:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints a line for each check, remedies below problems; 0 when all is well, 1 otherwise."""
+    configure_logging(level="ERROR")  # what fails is told below
     environ = environment_of_process()
     checks = asyncio.run(examine(read_settings(environ, working_directory=Path.cwd()), environ))
     for check in checks:
