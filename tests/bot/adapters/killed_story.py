@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bot.adapters.database import database_url
 from bot.adapters.journal import DbosJournal
+from bot.adapters.telemetry import configure_logging
 from bot.domain.codec import Json
 from bot.ports import Step
 
@@ -18,6 +19,7 @@ KEY = "inv:T1:C1:1"
 
 
 def main() -> None:
+    configure_logging()
     sys.addaudithook(_stay_here)
     home, mode = Path(sys.argv[1]), sys.argv[2]
     asyncio.run(_run(home, hang=mode == "hang"))
