@@ -119,6 +119,8 @@ RULES: tuple[tuple[Fault, Callable[[Facts], bool]], ...] = (
     (Fault.CERTIFICATE_EXPIRED, lambda f: f.expired or f.says(_CERTIFICATE) or f.says(_CERTIFICATE, f.callers)),
     (Fault.DISK_FULL, lambda f: f.says(_DISK) or f.near_limit(Signal.DISK) or _first(f, Signal.DISK)),
     (Fault.TRAFFIC_SURGE, lambda f: f.front and surged(f.readings)),
+    # A pool that says so is that, whatever setting made it small: the change is named beside it.
+    (Fault.POOL_EXHAUSTED, lambda f: f.says(_POOL) and f.near_limit(Signal.SATURATION)),
     (Fault.BAD_CONFIG, lambda f: f.guilty is not None and is_settings(f.guilty.change)),
     (Fault.MEMORY_LEAK, _memory),
     (Fault.POOL_EXHAUSTED, _pool),

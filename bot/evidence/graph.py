@@ -33,10 +33,6 @@ class Graph:
         """Everything that rests on the service, with the number of calls between; itself at 0."""
         return _distances(self.callers, service)
 
-    def fronts(self) -> frozenset[str]:
-        """Services that call and that nobody calls: where users come in."""
-        return frozenset(service for service in self.callees if service not in self.callers)
-
 
 def graph_of(scope: Scope, evidence: Sequence[Evidence]) -> Graph:
     """The call graph from the scope, from graph evidence and from series that name a caller and a callee."""

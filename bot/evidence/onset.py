@@ -17,11 +17,10 @@ CLIP = 8.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excursions:
-    """For each row: the first and the last index of its strongest departure, and the sum gathered between them."""
+    """For each row: the first and the last index of its strongest departure."""
 
     first: Ints
     last: Ints
-    gathered: Floats
 
 
 def excursions(z: Floats, searched: slice) -> Excursions:
@@ -36,12 +35,11 @@ def excursions(z: Floats, searched: slice) -> Excursions:
     gathered = total - lowest
     inside = gathered[:, searched]
     last = np.argmax(inside, axis=1) + (searched.start or 0)
-    rows = np.arange(len(z))
     columns = np.arange(z.shape[1])
     at_zero = (gathered <= 0) & (columns[None, :] <= last[:, None])
     first = np.where(at_zero.any(axis=1), z.shape[1] - np.argmax(at_zero[:, ::-1], axis=1), 0)
     first = _sharpened(steps, np.minimum(first, last), last)
-    return Excursions(first=first, last=last, gathered=gathered[rows, last])
+    return Excursions(first=first, last=last)
 
 
 def _sharpened(steps: Floats, first: Ints, last: Ints) -> Ints:

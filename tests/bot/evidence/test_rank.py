@@ -346,3 +346,38 @@ def test_a_dependency_without_a_clock_of_its_own_is_slow_by_what_its_callers_suf
     incident.logs("bank", "duration: <*> ms: SELECT balance", 0, 300, level="unknown")
 
     assert headline(rank(scope(), incident.evidence)) == ("bank", Fault.SLOW_DEPENDENCY)
+
+
+def test_a_pool_made_small_by_a_setting_is_an_exhausted_pool_and_the_setting_is_named() -> None:
+    incident = pool(victims(quiet(Incident())))
+    incident.change(
+        "payments", 2, kind=ChangeKind.COMMIT, files=("config/production.yaml",), diff="-pool_size: 50\n+pool_size: 5"
+    )
+
+    ranking = rank(scope(), incident.evidence)
+
+    assert headline(ranking) == ("payments", Fault.POOL_EXHAUSTED)
+    assert ranking.cause is not None
+    assert ranking.cause.change == "3f2c1a"
+
+
+def test_a_busy_database_does_not_explain_the_failures_of_its_caller() -> None:
+    incident = bad_deploy(victims(quiet(Incident())))
+    incident.series("bank", Signal.CPU, 0.58, 0.96, unit="cores", at=122, measure="container CPU")
+    incident.series("bank", Signal.OTHER, 38, 16, unit="/s", measure="commits")
+
+    assert headline(rank(scope(), incident.evidence)) == ("payments", Fault.BAD_DEPLOY)
+
+
+def test_a_surge_is_not_pinned_on_an_innocent_setting() -> None:
+    incident = Incident()
+    for number, service in enumerate(("front", "checkout", "payments")):
+        incident.series(service, Signal.TRAFFIC, 100 - number * 20, 400 - number * 80, unit="/s", measure="requests")
+    incident.series("payments", Signal.SATURATION, 0.3, 1.0, unit="ratio", measure="pool in use")
+    incident.change("front", 3, kind=ChangeKind.FLAG, ref="show_related", summary="false")
+
+    ranking = rank(scope("front"), victims(incident).evidence)
+
+    assert headline(ranking) == ("front", Fault.TRAFFIC_SURGE)
+    assert ranking.cause is not None
+    assert ranking.cause.change is None
