@@ -100,7 +100,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How much was looked at."""
+    """How much was looked at; `messages` are those of the thread somebody asked in."""
 
     looks_planned: int
     looks_answered: int
@@ -108,6 +108,7 @@ class Coverage:
     patterns_shown: int = 0
     lines_read: int = 0
     lines_total: int | None = None
+    messages: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

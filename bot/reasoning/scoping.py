@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from bot.domain.alert import Alert
 from bot.domain.question import Question
+from bot.domain.report import time_mark
 from bot.domain.scope import Edge, Scope, Window
 from bot.errors import AskError
 from bot.reasoning.phrases import read_overrides, read_window
@@ -61,7 +62,7 @@ def understand(
     overrides, words = read_overrides(question.text)
     phrase = _phrase(overrides, words, now_s, zone)
     rest = words if phrase is None else words[: phrase.start] + " " + words[phrase.end :]
-    assumptions: list[str] = []
+    assumptions: list[str] = [_alert_said(alerts)] if alerts else []
     service = _service(overrides, rest, around, alerts, before, assumptions)
     environment = _choice("env", overrides, rest, around.environments, before.environment if before else None, alerts)
     window = _window(phrase, alerts, before, now_s, assumptions)
@@ -147,12 +148,22 @@ def _window(
         (a.started_at_s for a in alerts if a.started_at_s is not None and a.started_at_s < now_s), default=None
     )
     if started is not None:
-        assumptions.append("The window begins 10 min before the alert started.")
+        assumptions.append(f"The window begins {round(ALERT_LEAD_S / 60)} min before the alert started.")
         return Window(start_s=max(started - ALERT_LEAD_S, now_s - BASELINE_MAX_S), end_s=now_s)
     if before is not None:
         return before.window
     assumptions.append("No time was given, so the last hour is meant.")
     return Window(start_s=now_s - DEFAULT_WINDOW_S, end_s=now_s)
+
+
+def _alert_said(alerts: Sequence[Alert]) -> str:
+    """The first alert somebody asked under, as it was read: name, start, labels and runbook."""
+    alert = alerts[0]
+    since = f" since {time_mark(alert.started_at_s)}" if alert.started_at_s is not None else ""
+    labels = ", ".join(f"{key}={value}" for key, value in alert.labels.items() if key != "alertname")
+    runbook = f"; runbook {alert.runbook_url}" if alert.runbook_url else ""
+    more = f"; and {len(alerts) - 1} more" if len(alerts) > 1 else ""
+    return f"Asked under the alert {alert.name}{since}{runbook}{f' ({labels})' if labels else ''}{more}."
 
 
 def _service(
@@ -187,6 +198,8 @@ def _known(asked: str, around: Surroundings) -> str:
     named = _named_service(asked, around)
     if named is not None:
         return named[0]
+    if not around.services:  # no source could tell any: then the asker's word is the best there is
+        return asked
     close = difflib.get_close_matches(asked, around.services, n=3, cutoff=0.4)
     hint = f"Did you mean {', '.join(close)}?" if close else "`groundwire doctor` lists the services it can see."
     raise AskError("ASK-010", f"No service called “{asked}” is known.", hint)

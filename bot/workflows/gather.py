@@ -126,6 +126,7 @@ def _coverage(looked: Sequence[Looked], evidence: Sequence[Evidence]) -> Coverag
     bodies = [one.body for one in evidence if isinstance(one.body, PatternsBody)]
     patterns = [pattern for body in bodies for pattern in body.patterns]
     totals = [body.lines_total for body in bodies]
+    told = [one.body for one in evidence if isinstance(one.body, MessagesBody)]
     return Coverage(
         looks_planned=len(looked),
         looks_answered=sum(1 for one in looked if one.answer is not None),
@@ -133,4 +134,5 @@ def _coverage(looked: Sequence[Looked], evidence: Sequence[Evidence]) -> Coverag
         patterns_shown=min(len(patterns), 12),
         lines_read=sum(body.lines_read for body in bodies),
         lines_total=sum(total for total in totals if total is not None) if bodies and None not in totals else None,
+        messages=sum(len(body.messages) for body in told),
     )

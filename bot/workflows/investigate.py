@@ -4,6 +4,7 @@ It reads top to bottom: may they ask, what is meant, is somebody on it already, 
 the journal: after a restart a finished one is not repeated.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,7 +27,7 @@ from bot.workflows.entitle import admit
 from bot.workflows.gather import gather
 from bot.workflows.looking import Lookout
 from bot.workflows.metrics import Habits, news
-from bot.workflows.minting import Mint
+from bot.workflows.minting import Mint, clean_json
 
 # The whole answer is due after 90 s: what exists by then is posted. The rest of the time is for ranking and posting.
 INVESTIGATION_S = 75.0
@@ -39,11 +40,15 @@ _RUNNING_MAX_S = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Investigator:
-    """What the story needs beside the ports: who may ask, other names of services, and the zone where Slack tells none."""
+    """What the story needs beside the ports: who may ask, other names of services, and the zone where Slack tells none.
+
+    `opening` is held by the one ask that is being announced, so that the next one finds it running.
+    """
 
     rules: AccessRules = field(default_factory=AccessRules)
     aliases: Mapping[str, str] = field(default_factory=dict)
     default_zone: str = "UTC"
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 async def investigate(ports: Ports, settings: Investigator, payload: Json, step: Step) -> None:
@@ -62,7 +67,7 @@ async def investigate(ports: Ports, settings: Investigator, payload: Json, step:
     if understood is None:
         return
     scope = from_json(Scope, understood)
-    opened = await step("open", partial(_open, ports, question, scope, before))
+    opened = await step("open", partial(_open, ports, settings.opening, question, scope, before))
     if opened is None:
         return
     investigation = from_json(Investigation, opened)
@@ -87,7 +92,7 @@ async def _earlier(ports: Ports, question: Question) -> Json:
 async def _read(ports: Ports, question: Question) -> Json:
     if question.thread is None:
         return []
-    return to_json(await ports.notifier.read_thread(question.channel_id, question.thread))
+    return clean_json(to_json(await ports.notifier.read_thread(question.channel_id, question.thread)))
 
 
 class _Known:
@@ -143,19 +148,26 @@ def _scope(
     return understand(question, around, now_s=now_s, alerts=alerts, before=before.scope if before else None)
 
 
-async def _open(ports: Ports, question: Question, scope: Scope, before: Investigation | None) -> Json:
+async def _open(
+    ports: Ports, opening: asyncio.Lock, question: Question, scope: Scope, before: Investigation | None
+) -> Json:
     """The investigation, announced and stored; None when the ask joined one that runs already."""
-    twin = await _running_twin(ports, question, scope) if before is None else None
-    if twin is not None and twin.thread is not None:
-        await ports.notifier.point_to(question, twin.thread)
-        return None
+    async with opening:
+        twin = await _running_twin(ports, question, scope) if before is None else None
+        if twin is None or twin.thread is None:
+            return to_json(await _announced(ports, question, scope, before))
+    await ports.notifier.point_to(question, twin.thread)
+    return None
+
+
+async def _announced(ports: Ports, question: Question, scope: Scope, before: Investigation | None) -> Investigation:
     thread = await ports.notifier.announce(question, scope)
     first = before.thread_key if before is not None else None
     investigation = Investigation(
         key=question.key, question=question, state="running", scope=scope, thread=thread, first=first
     )
     await ports.store.save_investigation(investigation)
-    return to_json(investigation)
+    return investigation
 
 
 async def _running_twin(ports: Ports, question: Question, scope: Scope) -> Investigation | None:
@@ -230,9 +242,10 @@ async def _gather(
 
 async def _conclude(ports: Ports, investigation: Investigation, scope: Scope, looked: _Looked, began_s: float) -> None:
     question = investigation.question
-    evidence = await ports.store.evidence(question.team_id, investigation.thread_key)
+    # What earlier asks of the thread found stays open under its number, but is about another time or service.
+    evidence = (await ports.store.evidence(question.team_id, investigation.thread_key))[looked.held :]
     habits: Habits = {key: tuple((service, peer) for service, peer in pairs) for key, pairs in looked.habits.items()}
-    ranking = rank(scope, news(evidence[looked.held :], habits))
+    ranking = rank(scope, news(evidence, habits))
     report = assemble(
         investigation=investigation.key,
         question=question,
@@ -257,10 +270,15 @@ async def _publish(ports: Ports, investigation: Investigation) -> None:
 
 
 def _ownership(ports: Ports, scope: Scope, ranking: Ranking, evidence: Sequence[Evidence]) -> Ownership:
-    """Owner and runbook of the faulty service; an alert's own runbook stands in where none is configured."""
+    """Owner and runbook of the faulty service.
+
+    Where none is configured an alert's own runbook stands in: first one of that service, then the first there is, which is
+    that of the alert somebody asked under.
+    """
     service = ranking.cause.service if ranking.cause else scope.service
     configured = ports.ownership.get(service or "", Ownership())
     alerts = [alert for one in evidence if isinstance(one.body, AlertsBody) for alert in one.body.alerts]
+    alerts.sort(key=lambda alert: service not in alert.labels.values())
     runbook = configured.runbook or next((a.runbook_url for a in alerts if a.runbook_url), "")
     return replace(configured, runbook=runbook)
 

@@ -1,6 +1,5 @@
 """The one place where evidence comes into being: it gets its number, and loses every secret it holds."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bot.domain.codec import Json, from_json, to_json
@@ -56,7 +55,7 @@ _NO_MARKS = {ord("⟦"): "[", ord("⟧"): "]"}
 
 
 def _clean_body(body: Body) -> Body:
-    cleaned: Body = from_json(Body, _walk(to_json_tagged(body), clean))  # type: ignore[arg-type]  # a union is a fine kind
+    cleaned: Body = from_json(Body, clean_json(to_json_tagged(body)))  # type: ignore[arg-type]  # a union is a fine kind
     return cleaned
 
 
@@ -73,11 +72,12 @@ def _clean_series(body: SeriesBody) -> SeriesBody:
     return replace(body, series=tuple(one(entry) for entry in body.series))
 
 
-def _walk(data: Json, change: Callable[[str], str]) -> Json:
+def clean_json(data: Json) -> Json:
+    """The same with every text in it clean: for what the journal keeps before it is evidence."""
     if isinstance(data, str):
-        return change(data)
+        return clean(data)
     if isinstance(data, list | tuple):
-        return [_walk(item, change) for item in data]
+        return [clean_json(item) for item in data]
     if isinstance(data, dict):
-        return {key: _walk(value, change) for key, value in data.items()}
+        return {key: clean_json(value) for key, value in data.items()}
     return data

@@ -166,7 +166,9 @@ def _coverage(coverage: Coverage) -> str:
         f"logs {coverage.patterns:,} patterns from {coverage.lines_read:,}{of} lines, {coverage.patterns_shown:,} shown"
     )
     looks = f"metrics: {coverage.looks_answered} of {coverage.looks_planned} looks answered"
-    return f"*Coverage*: {logs}; {looks}"
+    many = "s" if coverage.messages > 1 else ""
+    thread = f"; this thread: {coverage.messages} message{many}" if coverage.messages else ""
+    return f"*Coverage*: {logs}; {looks}{thread}"
 
 
 def _gaps(gaps: Sequence[Gap]) -> list[str]:

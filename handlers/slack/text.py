@@ -27,6 +27,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud
 _URL_CHARS = (
     "%:/?#[]!$&'()*+,;=-._~"  # beside letters and digits; whatever could end a token or address people is encoded
 )
+# The sentences hold placeholders of log patterns, and what stands between two real asterisks would be shown bold.
+_ASTERISK = "\u2217"
 _BREAK = "\u2060"  # a word joiner: invisible, and "@⁠here" is no longer a broadcast
 
 
@@ -48,7 +50,7 @@ def prose(text: str, links: Mapping[str, str] | None = None, *, dated: bool = Fa
         url = (links or {}).get(found.group(1))
         return f"<{url}|[{found.group(1)}]>" if url else found.group(0)
 
-    timed = with_times(escape(text), lambda at_s: moment(at_s, dated=dated))
+    timed = with_times(escape(text.replace("*", _ASTERISK)), lambda at_s: moment(at_s, dated=dated))
     return _REFERENCE.sub(reference, timed)
 
 
