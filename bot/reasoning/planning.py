@@ -202,7 +202,7 @@ def _duration(family: Family, known: dict[str, Family], frame: _Frame) -> list[L
         return []
     looks = [_quantile(family, frame, Signal.LATENCY, f"{_words(family.name)} p95", (family.label,))]
     counter = re.sub(r"_(duration|latency|time).*$", "s_total", family.name)
-    if counter not in known and "request" in family.name:
+    if counter not in known and _SERVED.search(family.name):
         looks.append(_rate(family, frame, Signal.TRAFFIC, "requests", (family.label,), suffix="_count"))
         failed = _failed_status(family)
         if failed is not None:
@@ -368,6 +368,7 @@ def _other(family: Family, frame: _Frame) -> list[Look]:
 
 _FAILED = re.compile(r"_failed|_failures?|_errors?")
 _REQUESTS = re.compile(r"(request|requests|call|calls|rpc|handled|http|queries)[a-z_]*_total$|_requests?$")
+_SERVED = re.compile(r"request|http|rpc|server|handler")
 _LIMIT = re.compile(r"(^|_)(max|limits?|capacity|spec|quota|size|total_bytes)(_|$)")
 
 # First match wins; a rule that does not apply after all (wrong type) passes the metric on. Vocabulary of the field: the

@@ -58,7 +58,7 @@ def understand(
     `before` is the scope of an earlier ask in the thread, whose parts stay unless the words change them.
     Raises AskError for a service, environment or window that cannot be.
     """
-    zone = _zone(question.asker_zone)
+    zone = zone_of(question.asker_zone)
     overrides, words = read_overrides(question.text)
     phrase = _phrase(overrides, words, now_s, zone)
     rest = words if phrase is None else words[: phrase.start] + " " + words[phrase.end :]
@@ -82,10 +82,11 @@ def understand(
 def changes_scope(earlier: Scope, question: Question, around: Surroundings, *, now_s: float) -> bool:
     """Whether a follow-up says anything about where or when; other questions need a model."""
     overrides, words = read_overrides(question.text)
-    if overrides or _phrase({}, words, now_s, _zone(question.asker_zone)) is not None:
+    if overrides or _phrase({}, words, now_s, zone_of(question.asker_zone)) is not None:
         return True
     named = _named_service(words, around)
-    return named is not None and named[0] != earlier.service
+    environment = _said(words, around.environments)
+    return (named is not None and named[0] != earlier.service) or environment not in (None, earlier.environment)
 
 
 def baseline_for(window: Window) -> Window:
@@ -107,12 +108,14 @@ def neighbours(service: str | None, around: Surroundings) -> tuple[str, ...]:
     while layer:
         layer = sorted({e.caller for e in around.edges if e.callee in layer} - found.keys() - {service})
         found.update(dict.fromkeys(layer))
-    if not around.edges:  # nobody told who calls whom: look at all
-        found.update(dict.fromkeys(s for s in around.services if s != service))
+    told = {end for edge in around.edges for end in (edge.caller, edge.callee)}
+    # Nobody told who calls these (a database without metrics of its own calls): they may be what the service rests on.
+    found.update(dict.fromkeys(s for s in around.services if s != service and s not in told))
     return tuple(found)[:NEIGHBOURS_MAX]
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of an IANA name; UTC for a name that is none."""
     try:
         return ZoneInfo(name or "UTC")
     except (KeyError, ValueError, OSError):  # an unknown, malformed or directory-like name
@@ -120,25 +123,25 @@ def _zone(name: str) -> ZoneInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
+class _SaidWindow:
     window: Window
     start: int
     end: int
     assumption: str
 
 
-def _phrase(overrides: Mapping[str, str], words: str, now_s: float, zone: ZoneInfo) -> _Said | None:
+def _phrase(overrides: Mapping[str, str], words: str, now_s: float, zone: ZoneInfo) -> _SaidWindow | None:
     said = " ".join(f"{key}={overrides[key]}" for key in ("since", "until") if key in overrides)
     found = read_window(said or words, now_s=now_s, zone=zone)
     if found is None:
         return None
     at = (0, 0) if said else (found.start, found.end)
     window = Window(start_s=found.start_s, end_s=found.end_s)
-    return _Said(window=window, start=at[0], end=at[1], assumption=found.assumption)
+    return _SaidWindow(window=window, start=at[0], end=at[1], assumption=found.assumption)
 
 
 def _window(
-    phrase: _Said | None, alerts: Sequence[Alert], before: Scope | None, now_s: float, assumptions: list[str]
+    phrase: _SaidWindow | None, alerts: Sequence[Alert], before: Scope | None, now_s: float, assumptions: list[str]
 ) -> Window:
     if phrase is not None:
         if phrase.assumption:
@@ -176,7 +179,10 @@ def _service(
 ) -> str | None:
     asked = overrides.get("service")
     if asked is not None:
-        return _known(asked, around)
+        known = _known(asked, around)
+        if _plain(known) != _plain(asked):
+            assumptions.append(f"“{asked}” is read as {known}.")
+        return known
     named = _named_service(words, around)
     if named is not None:
         service, word = named
@@ -201,7 +207,8 @@ def _known(asked: str, around: Surroundings) -> str:
     if not around.services:  # no source could tell any: then the asker's word is the best there is
         return asked
     close = difflib.get_close_matches(asked, around.services, n=3, cutoff=0.4)
-    hint = f"Did you mean {', '.join(close)}?" if close else "`groundwire doctor` lists the services it can see."
+    some = ", ".join(around.services[:12]) + (" and more" if len(around.services) > 12 else "")
+    hint = f"Did you mean {', '.join(close)}?" if close else f"Known: {some}."
     raise AskError("ASK-010", f"No service called “{asked}” is known.", hint)
 
 
@@ -242,10 +249,14 @@ def _choice(
         if known and asked not in known:
             raise AskError("ASK-011", f"No {key} called “{asked}” is known.", f"Known: {', '.join(known[:12])}.")
         return asked
-    tokens = {token.lower() for token in _WORD.findall(words)}
-    said = next((name for name in known if name.lower() in tokens), None)
+    said = _said(words, known)
     from_alert = next((a.labels[key] for a in alerts if a.labels.get(key) in known), None)
     return said or from_alert or before or (known[0] if len(known) == 1 else None)
+
+
+def _said(words: str, known: Sequence[str]) -> str | None:
+    tokens = {token.lower() for token in _WORD.findall(words)}
+    return next((name for name in known if name.lower() in tokens), None)
 
 
 def with_window(scope: Scope, window: Window) -> Scope:

@@ -27,6 +27,8 @@ class MetricSurvey:
     metadata: Mapping[str, MetricMetadata]
     services: tuple[str, ...]
     edge_sets: tuple[Mapping[str, str], ...]
+    environments: tuple[str, ...]
+    namespaces: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +58,9 @@ async def survey(sources: Sources, window: Window, lookout: Lookout, aliases: Ma
     )
     answered = tuple(m for m in metrics if m is not None)
     with_lines = tuple(log for log in logs if log is not None)
-    scopes = await asyncio.gather(
-        *(_named(m, labels, window, lookout) for labels in (ENVIRONMENT_LABELS, NAMESPACE_LABELS) for m in answered)
-    )
-    environments, namespaces = scopes[: len(answered)], scopes[len(answered) :]
     edges = edges_in([labels for m in answered for labels in m.edge_sets])
     named = {s for m in answered for s in m.services} | {end for e in edges for end in (e.caller, e.callee)}
-    services = named or {value for log in with_lines for value in log.values}
+    services = named | {value for log in with_lines for value in log.values}
     configured = {s.environment for s in sources.metrics} | {s.environment for s in sources.logs}
     return Survey(
         metrics=answered,
@@ -71,9 +69,9 @@ async def survey(sources: Sources, window: Window, lookout: Lookout, aliases: Ma
             services=tuple(sorted(services)),
             edges=edges,
             environments=tuple(
-                sorted({name for name in configured if name} | {value for values in environments for value in values})
+                sorted({name for name in configured if name}.union(*(m.environments for m in answered)))
             ),
-            namespaces=tuple(sorted({value for values in namespaces for value in values})),
+            namespaces=tuple(sorted(set().union(*(m.namespaces for m in answered)))),
             aliases=aliases,
         ),
     )
@@ -91,9 +89,11 @@ async def _survey_metrics(source: MetricSource, window: Window, lookout: Lookout
     labels, metadata = found
     naming = [label for label in source.service_labels if label in labels]
     pairs = [pair for pair in EDGE_LABELS if set(pair) <= labels]
-    services, edge_sets = await asyncio.gather(
+    services, edge_sets, environments, namespaces = await asyncio.gather(
         _first_values(source, naming, window, lookout),
         asyncio.gather(*(_edges(source, pair, window, lookout) for pair in pairs)),
+        _named(source, [label for label in ENVIRONMENT_LABELS if label in labels], window, lookout),
+        _named(source, [label for label in NAMESPACE_LABELS if label in labels], window, lookout),
     )
     return MetricSurvey(
         source=source,
@@ -101,6 +101,8 @@ async def _survey_metrics(source: MetricSource, window: Window, lookout: Lookout
         metadata=metadata,
         services=services,
         edge_sets=tuple(one for sets in edge_sets for one in sets),
+        environments=environments,
+        namespaces=namespaces,
     )
 
 
@@ -131,12 +133,12 @@ async def _edges(
     return found.sets if found else ()
 
 
-async def _named(survey: MetricSurvey, labels: Sequence[str], window: Window, lookout: Lookout) -> tuple[str, ...]:
-    label = next((name for name in labels if name in survey.labels), None)
-    if label is None:
-        return ()
-    source = survey.source
-    return await lookout.look(source.name, f"values of {label}", partial(source.label_values, label, window)) or ()
+async def _named(source: MetricSource, labels: Sequence[str], window: Window, lookout: Lookout) -> tuple[str, ...]:
+    """The values of the best label there is."""
+    for label in labels[:1]:
+        found = await lookout.look(source.name, f"values of {label}", partial(source.label_values, label, window))
+        return found or ()
+    return ()
 
 
 async def _survey_logs(source: LogSource, window: Window, lookout: Lookout) -> LogSurvey | None:
