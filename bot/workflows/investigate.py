@@ -102,20 +102,20 @@ class _Known:
         self._ports = ports
         self._settings = settings
         self._survey: Survey | None = None
-        self._gaps: tuple[Gap, ...] = ()
+        self.gaps: tuple[Gap, ...] = ()
+        self.silent: frozenset[str] = frozenset()
+        self.took_s = 0.0
 
     async def survey(self) -> Survey:
         if self._survey is None:
+            began_s = self._ports.clock.elapsed_s()
             now_s = self._ports.clock.now_s()
             window = Window(start_s=now_s - BASELINE_MAX_S, end_s=now_s)
             lookout = Lookout(self._ports.clock, deadline_s=METRICS_S)
             self._survey = await survey(self._ports.sources, window, lookout, self._settings.aliases)
-            self._gaps = lookout.gaps()
+            self.gaps, self.silent = lookout.gaps(), lookout.silent
+            self.took_s = self._ports.clock.elapsed_s() - began_s
         return self._survey
-
-    @property
-    def gaps(self) -> tuple[Gap, ...]:
-        return self._gaps
 
 
 async def _understand(
@@ -218,15 +218,17 @@ async def _gather(
         ports.meter.time("groundwire_first_findings_seconds", first_s[0])
         if ranking.findings and investigation.thread is not None:
             first = f"first finding: {ranking.findings[0].statement.text}; reading logs"
-            await ports.notifier.progress(investigation.thread, investigation.question, scope, first)
+            with suppress(SlackError):  # the report comes all the same
+                await ports.notifier.progress(investigation.thread, investigation.question, scope, first)
 
+    survey_ = await known.survey()
     gathered = await gather(
         ports.sources,
-        await known.survey(),
+        survey_,
         scope,
         messages=messages,
         mint=Mint(first=len(held) + 1),
-        lookout=Lookout(ports.clock, deadline_s=INVESTIGATION_S),
+        lookout=Lookout(ports.clock, deadline_s=INVESTIGATION_S - known.took_s, silent=known.silent),
         metrics_lookout=Lookout(ports.clock, deadline_s=METRICS_S),
         first_findings=first_findings,
     )
