@@ -14,17 +14,22 @@ _SAME = 0.5
 _POINTS_MIN = 5
 
 
-def usual_series(now: SeriesBody, earlier: Sequence[SeriesBody], scope: Scope) -> frozenset[tuple[str, str | None]]:
-    """The (service, peer) whose shift in `now` an earlier period shows too.
+def usual_series(now: SeriesBody, earlier: Sequence[SeriesBody], scope: Scope) -> tuple[int, ...]:
+    """The places in `now.series` of those whose shift an earlier period shows too.
 
-    `earlier` hold the same query asked one day or week before, stamped with today's times.
+    `earlier` hold the same query asked one day or week before, stamped with today's times. A service may have several
+    series (one for each of its pods); each is compared with its own.
     """
-    then = [{(e.service, e.peer): e for e in body.series} for body in earlier]
-    return frozenset(
-        (entry.service, entry.peer)
-        for entry in now.series
-        if any(_same_move(entry, body.get((entry.service, entry.peer)), scope) for body in then)
+    then = [{_identity(entry): entry for entry in body.series} for body in earlier]
+    return tuple(
+        place
+        for place, entry in enumerate(now.series)
+        if any(_same_move(entry, body.get(_identity(entry)), scope) for body in then)
     )
+
+
+def _identity(entry: ServiceSeries) -> tuple[str, str | None, tuple[tuple[str, str], ...]]:
+    return entry.service, entry.peer, tuple(sorted(entry.series.labels.items()))
 
 
 def _same_move(now: ServiceSeries, earlier: ServiceSeries | None, scope: Scope) -> bool:

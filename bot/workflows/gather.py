@@ -83,11 +83,11 @@ def _minted(looked: Sequence[Looked], mint: Mint) -> tuple[list[Evidence], dict[
     return evidence, by_evidence
 
 
-def _habits(now: Looked, earlier: Sequence[Looked], scope: Scope) -> tuple[tuple[str, str | None], ...]:
-    """The series of a look that moved the same way in an earlier period."""
+def _habits(now: Looked, earlier: Sequence[Looked], scope: Scope) -> tuple[int, ...]:
+    """The places of the series of a look that moved the same way in an earlier period."""
     if now.body is None:
         return ()
-    return tuple(sorted(usual_series(now.body, [e.body for e in earlier if e.body is not None], scope), key=str))
+    return usual_series(now.body, [e.body for e in earlier if e.body is not None], scope)
 
 
 def _told(messages: tuple[ThreadMessage, ...], scope: Scope) -> tuple[Draft, ...]:

@@ -6,6 +6,7 @@ the journal: after a restart a finished one is not repeated.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -16,7 +17,7 @@ from bot.domain.question import Question, Thread, ThreadMessage
 from bot.domain.report import Coverage, Gap, Ownership, Report
 from bot.domain.scope import Scope, Window
 from bot.domain.usage import Usage
-from bot.errors import AskError
+from bot.errors import AskError, SlackError
 from bot.evidence.rank import Ranking, rank
 from bot.policy.access import AccessRules
 from bot.ports import Investigation, Ports, Step
@@ -27,7 +28,7 @@ from bot.workflows.entitle import admit
 from bot.workflows.gather import gather
 from bot.workflows.looking import Lookout
 from bot.workflows.metrics import Habits, news
-from bot.workflows.minting import Mint, clean_json
+from bot.workflows.minting import Mint, clean, clean_json
 
 # The whole answer is due after 90 s: what exists by then is posted. The rest of the time is for ranking and posting.
 INVESTIGATION_S = 75.0
@@ -67,6 +68,7 @@ async def investigate(ports: Ports, settings: Investigator, payload: Json, step:
     if understood is None:
         return
     scope = from_json(Scope, understood)
+    question = replace(question, text=clean(question.text))  # people paste what they should not
     opened = await step("open", partial(_open, ports, settings.opening, question, scope, before))
     if opened is None:
         return
@@ -153,10 +155,17 @@ async def _open(
 ) -> Json:
     """The investigation, announced and stored; None when the ask joined one that runs already."""
     async with opening:
-        twin = await _running_twin(ports, question, scope) if before is None else None
-        if twin is None or twin.thread is None:
+        running = await _running(ports, question)
+        here = [other for other in running if before is not None and other.thread_key == before.thread_key]
+        twin = next(
+            (o.thread for o in running if before is None and o.scope is not None and _same(scope, o.scope)), None
+        )
+        if not here and twin is None:
             return to_json(await _announced(ports, question, scope, before))
-    await ports.notifier.point_to(question, twin.thread)
+    if twin is not None:
+        await ports.notifier.point_to(question, twin)
+    else:  # both would number their evidence from the same E on
+        await _whisper(ports, question, "The investigation in this thread still runs. Ask again below its report.")
     return None
 
 
@@ -170,17 +179,14 @@ async def _announced(ports: Ports, question: Question, scope: Scope, before: Inv
     return investigation
 
 
-async def _running_twin(ports: Ports, question: Question, scope: Scope) -> Investigation | None:
+async def _running(ports: Ports, question: Question) -> list[Investigation]:
+    """The other investigations that run now."""
     now_s = ports.clock.now_s()
-    return next(
-        (
-            other
-            for other in await ports.store.running(question.team_id)
-            if other.key != question.key and other.scope is not None and _same(scope, other.scope)
-            if now_s - other.question.asked_at_s < _RUNNING_MAX_S
-        ),
-        None,
-    )
+    return [
+        other
+        for other in await ports.store.running(question.team_id)
+        if other.key != question.key and now_s - other.question.asked_at_s < _RUNNING_MAX_S
+    ]
 
 
 def _same(mine: Scope, other: Scope) -> bool:
@@ -197,7 +203,7 @@ class _Looked:
     held: int
     coverage: Json
     gaps: Json
-    habits: Json
+    habits: Habits
     first_findings_s: float
 
 
@@ -246,8 +252,7 @@ async def _conclude(ports: Ports, investigation: Investigation, scope: Scope, lo
     question = investigation.question
     # What earlier asks of the thread found stays open under its number, but is about another time or service.
     evidence = (await ports.store.evidence(question.team_id, investigation.thread_key))[looked.held :]
-    habits: Habits = {key: tuple((service, peer) for service, peer in pairs) for key, pairs in looked.habits.items()}
-    ranking = rank(scope, news(evidence, habits))
+    ranking = rank(scope, news(evidence, looked.habits))
     report = assemble(
         investigation=investigation.key,
         question=question,

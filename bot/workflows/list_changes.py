@@ -13,6 +13,7 @@ from bot.errors import AskError
 from bot.policy.access import AccessRules
 from bot.ports import Ports, Step
 from bot.reasoning.phrases import read_window
+from bot.reasoning.scoping import zone_of
 from bot.workflows.changes import changes_in
 from bot.workflows.entitle import admit
 from bot.workflows.looking import Lookout
@@ -36,7 +37,7 @@ async def list_changes(ports: Ports, rules: AccessRules, default_zone: str, payl
 
 async def _listed(ports: Ports, question: Question) -> str:
     try:
-        window = _window(question.text, ports.clock.now_s(), ZoneInfo(question.asker_zone))
+        window = _window(question.text, ports.clock.now_s(), zone_of(question.asker_zone))
     except AskError as error:
         return f"{error.message} {error.remedy}"
     lookout = Lookout(ports.clock, deadline_s=_WITHIN_S)
@@ -54,7 +55,9 @@ async def _listed(ports: Ports, question: Question) -> str:
 
 
 def _window(text: str, now_s: float, zone: ZoneInfo) -> Window:
-    said = read_window(text, now_s=now_s, zone=zone) or read_window(f"last {text}", now_s=now_s, zone=zone)
+    """The window said in the text: as a phrase, or as a bare length of time (`checkout 24h`)."""
+    phrases = (text, *(f"last {word}" for word in text.split()))
+    said = next((found for phrase in phrases if (found := read_window(phrase, now_s=now_s, zone=zone))), None)
     if said is None:
         return Window(start_s=now_s - DEFAULT_S, end_s=now_s)
     return Window(start_s=said.start_s, end_s=said.end_s)

@@ -1,6 +1,7 @@
 """The looks at logs: counts by level first, then lines of the services that matter, mined into patterns."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -71,7 +72,9 @@ async def _look_at(survey: LogSurvey, scope: Scope, lookout: Lookout) -> list[Dr
             )
         )
     read = await asyncio.gather(*(_read(one, scope, lookout) for one in ordered[:SERVICES_READ]))
-    drafts = [_with_total(draft, counted, survey) for draft in read if draft is not None]
+    drafts = [
+        _with_total(draft, counted, one) for one, draft in zip(ordered[:SERVICES_READ], read, strict=True) if draft
+    ]
     return [*_errors_draft(survey.source, counted, errors, scope), *drafts]
 
 
@@ -215,15 +218,11 @@ def _sample(answer: LinesAnswer, window: Window) -> Sample:
     return Sample(lines=answer.lines, window=window, covered_s=covered_s)
 
 
-def _with_total(draft: Draft, counted: SeriesAnswer | None, survey: LogSurvey) -> Draft:
+def _with_total(draft: Draft, counted: SeriesAnswer | None, streams: _Streams) -> Draft:
     """The draft with the number of lines that exist, where the count told it."""
     body = draft.body
     if counted is None or not isinstance(body, PatternsBody):
         return draft
-    services = {pattern.service for pattern in body.patterns}
-    total = sum(
-        sum(v for v in s.values if v == v)
-        for s in counted.series
-        if service_in(s.labels.get(survey.label, ""), services)
-    )
+    mine = (s.values for s in counted.series if s.labels.get(streams.label) in streams.values)
+    total = sum(v for values in mine for v in values if not math.isnan(v))
     return replace(draft, body=replace(body, lines_total=round(total)))

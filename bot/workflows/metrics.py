@@ -1,7 +1,7 @@
 """The looks at metrics: plan them from what exists, take them, and compare the strongest with a day and a week before."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -99,8 +99,8 @@ def strongest(findings: Sequence[Finding], by_evidence: dict[str, Looked]) -> tu
     return tuple(by_evidence[e] for e in cited)[:COMPARED]
 
 
-Habits = dict[str, tuple[tuple[str, str | None], ...]]
-"""By evidence id the (service, peer) of the series that moved the same way a day or a week earlier."""
+Habits = Mapping[str, Sequence[int]]
+"""By evidence id the places of the series that moved the same way a day or a week earlier."""
 
 
 def news(evidence: Sequence[Evidence], habits: Habits) -> tuple[Evidence, ...]:
@@ -110,7 +110,7 @@ def news(evidence: Sequence[Evidence], habits: Habits) -> tuple[Evidence, ...]:
         usual = habits.get(one.id)
         if not usual or not isinstance(one.body, SeriesBody):
             return one
-        kept = tuple(entry for entry in one.body.series if (entry.service, entry.peer) not in usual)
+        kept = tuple(entry for place, entry in enumerate(one.body.series) if place not in usual)
         return replace(one, body=replace(one.body, series=kept))
 
     return tuple(trimmed(one) for one in evidence if not (isinstance(one.body, SeriesBody) and one.body.earlier_s))

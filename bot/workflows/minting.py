@@ -1,5 +1,6 @@
 """The one place where evidence comes into being: it gets its number, and loses every secret it holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.domain.codec import Json, from_json, to_json
@@ -41,7 +42,7 @@ class Mint:
             query=clean(draft.query),
             window=draft.window,
             body=_clean_series(body) if isinstance(body, SeriesBody) else _clean_body(body),
-            link=draft.link,
+            link=clean(draft.link) if draft.link else None,
             warnings=tuple(clean(w) for w in draft.warnings),
         )
 
@@ -66,8 +67,7 @@ def to_json_tagged(body: Body) -> Json:
 
 def _clean_series(body: SeriesBody) -> SeriesBody:
     def one(entry: ServiceSeries) -> ServiceSeries:
-        labels = {key: clean(value) for key, value in entry.series.labels.items()}
-        return replace(entry, series=replace(entry.series, labels=labels))
+        return replace(entry, series=replace(entry.series, labels=_clean_labels(entry.series.labels)))
 
     return replace(body, series=tuple(one(entry) for entry in body.series))
 
@@ -79,5 +79,20 @@ def clean_json(data: Json) -> Json:
     if isinstance(data, list | tuple):
         return [clean_json(item) for item in data]
     if isinstance(data, dict):
-        return {key: clean_json(value) for key, value in data.items()}
+        return {key: _clean_labels(value) if key in _LABELS else clean_json(value) for key, value in data.items()}
     return data
+
+
+# Where strangers choose the keys, too.
+_LABELS = frozenset({"labels", "annotations"})
+
+
+def _clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels without secrets: a value may be one by its own look, or because of its key (`password`)."""
+    return {clean(key): _clean_value(key, value) for key, value in labels.items()}
+
+
+def _clean_value(key: str, value: str) -> str:
+    pair = clean(f'{key}="{value}"')
+    kept = pair.removeprefix(f'{key}="').removesuffix('"')
+    return kept if pair == f'{key}="{kept}"' else clean(value)
