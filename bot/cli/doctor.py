@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from slack_sdk.web.async_client import AsyncWebClient
+
 from bot.adapters.clock import SystemClock
 from bot.adapters.telemetry import configure_logging
 from bot.domain.scope import Window
-from bot.errors import GroundwireError
+from bot.errors import GroundwireError, SlackError
 from bot.ports import ChangeSource, Health
 from bot.settings import Settings, check_slack, check_sources, environment_of_process, read_settings
 from bot.wiring import open_sources, store_health
-from handlers.slack.client import slack_client, slack_errors, who_am_i
+from handlers.slack.client import SlackRefusal, slack_client, slack_errors, who_am_i
 
 _TIMEOUT_S = 10.0
 
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]:
+async def examine(settings: Settings, environ: Mapping[str, str], *, timeout_s: float = _TIMEOUT_S) -> list[Check]:
     """Configuration, database, Slack and every source; nothing is made, changed or posted."""
     config = Health(ok=True, detail=str(settings.config) if settings.config else "environment only, no groundwire.toml")
     checks = [Check(name="configuration", health=config)]
@@ -54,11 +56,13 @@ async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Check]
         check_sources(settings)
         async with open_sources(settings.file, environ) as sources:
             servers = await asyncio.gather(
-                *(_checked(s.name, partial(s.health, timeout_s=_TIMEOUT_S)) for s in sources.servers)
+                *(_checked(s.name, partial(s.health, timeout_s=timeout_s)) for s in sources.servers)
             )
             down = {check.name for check in servers if not check.health.ok}  # would fail a second time
             asked = [s for s in sources.changes if s.name not in down]
-            changes = await asyncio.gather(*(_checked(f"changes from {s.name}", partial(_changes, s)) for s in asked))
+            changes = await asyncio.gather(
+                *(_checked(f"changes from {s.name}", partial(_changes, s, timeout_s)) for s in asked)
+            )
     except GroundwireError as error:
         return [*checks, Check(name="sources", health=_bad(error))]
     return [*checks, *servers, *changes]
@@ -79,18 +83,26 @@ async def _slack(settings: Settings) -> Health:
     check_slack(settings)
     client = slack_client(settings.slack_bot_token, base_url=settings.slack_api_url)
     identity = await who_am_i(client)
-    mode = "HTTP"
     if settings.slack_app_token:
-        mode = "Socket Mode"
-        with slack_errors("apps.connections.open"):
-            await client.apps_connections_open(app_token=settings.slack_app_token)
+        await _socket_mode(client, settings.slack_app_token)
+    mode = "Socket Mode" if settings.slack_app_token else "HTTP"
     return Health(ok=True, detail=f"workspace {identity.team_id} as {identity.bot_user_id}, {mode}")
 
 
-async def _changes(source: ChangeSource) -> Health:
+async def _socket_mode(client: AsyncWebClient, app_token: str) -> None:
+    """Asks for the address of a connection, without connecting."""
+    try:
+        with slack_errors("apps.connections.open"):
+            await client.apps_connections_open(app_token=app_token)
+    except SlackRefusal as error:
+        remedy = "Check SLACK_APP_TOKEN, that it has connections:write, and that Socket Mode is on."
+        raise SlackError(error.code, error.message, remedy) from error
+
+
+async def _changes(source: ChangeSource, timeout_s: float) -> Health:
     """Reads the last hour: a repository that is none, or a query that is not understood, shows only now."""
     now_s = SystemClock().now_s()
-    found = await source.changes((), Window(start_s=now_s - 3600.0, end_s=now_s), timeout_s=_TIMEOUT_S)
+    found = await source.changes((), Window(start_s=now_s - 3600.0, end_s=now_s), timeout_s=timeout_s)
     return Health(ok=True, detail=f"{len(found)} in the last hour")
 
 

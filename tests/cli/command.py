@@ -20,9 +20,9 @@ class Done:
     err: str
 
 
-async def groundwire(home: Path, *arguments: str, timeout_s: float = 60.0, **environ: str) -> Done:
-    """Runs one command to its end."""
-    async with started(home, *arguments, **environ) as process, asyncio.timeout(timeout_s):
+async def groundwire(home: Path, *arguments: str, **environ: str) -> Done:
+    """Runs one command to its end, which comes within a minute."""
+    async with started(home, *arguments, **environ) as process, asyncio.timeout(60):
         out, err = await process.communicate()
     assert process.returncode is not None
     return Done(code=process.returncode, out=out.decode(), err=err.decode())

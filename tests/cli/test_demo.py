@@ -24,7 +24,9 @@ async def test_the_demo_prints_a_thread_with_its_decision_soon(tmp_path: Path) -
 
 
 async def test_a_quiet_shop_can_be_asked_about_in_other_words(tmp_path: Path) -> None:
-    done = await groundwire(tmp_path, "demo", "--once", "--fault", "none", "--topology", "4", "--ask", "anything wrong?")
+    done = await groundwire(
+        tmp_path, "demo", "--once", "--fault", "none", "--topology", "4", "--ask", "anything wrong?"
+    )
 
     assert done.code == 0, done.err
     assert "Ana types: /debug anything wrong?" in done.out
