@@ -254,8 +254,14 @@ def _loudness(judged: Blame, busy: float) -> float:
 
 
 def _nearness(scope: Scope, graph: Graph, names: Sequence[str]) -> Mapping[str, float]:
-    """How well a service can reach the one asked about: all it rests on fully, its callers half, others a quarter."""
+    """How well a service can reach the one asked about.
+
+    All it rests on fully; its callers, and those of which no call is known, half; others a quarter.
+    """
     if scope.service is None or graph.partial or scope.service not in {*graph.callees, *graph.callers}:
         return dict.fromkeys(names, 1.0)
     below, above = graph.below(scope.service), graph.above(scope.service)
-    return {name: 1.0 if name in below else _CALLER if name in above else _ELSEWHERE for name in names}
+    met = {*graph.callees, *graph.callers}
+    return {
+        name: 1.0 if name in below else _CALLER if name in above or name not in met else _ELSEWHERE for name in names
+    }

@@ -35,7 +35,10 @@ class Graph:
 
 
 def graph_of(scope: Scope, evidence: Sequence[Evidence]) -> Graph:
-    """The call graph from the scope, from graph evidence and from series that name a caller and a callee."""
+    """The call graph from the scope, from graph evidence and from series that name a caller and a callee.
+
+    For services in none of them it is completed by what log lines name.
+    """
     pairs = {(edge.caller, edge.callee) for edge in scope.edges}
     for item in evidence:
         if isinstance(item.body, GraphBody):
@@ -43,7 +46,9 @@ def graph_of(scope: Scope, evidence: Sequence[Evidence]) -> Graph:
         if isinstance(item.body, SeriesBody) and item.body.signal in {Signal.CALL_LATENCY, Signal.CALL_ERRORS}:
             pairs |= {(named.service, named.peer) for named in item.body.series if named.peer}
     partial = not pairs
-    pairs = pairs or _told_in_logs(scope, evidence)
+    met = {end for pair in pairs for end in pair}
+    # Metrics often leave out stores; the lines of those who call them do not.
+    pairs |= {(caller, callee) for caller, callee in _told_in_logs(scope, evidence) if callee not in met}
     callees: dict[str, list[str]] = defaultdict(list)
     callers: dict[str, list[str]] = defaultdict(list)
     for caller, callee in sorted(pairs):
