@@ -145,3 +145,16 @@ def test_labels_that_never_end_do_not_fill_the_memory(registry: CollectorRegistr
 
     assert registry.get_sample_value("groundwire_investigations_total", {"outcome": "other"}) == 50
     assert registry.get_sample_value("groundwire_investigations_total", {"outcome": "outcome 7"}) == 1
+
+
+def test_a_gauge_can_follow_a_value() -> None:
+    registry = CollectorRegistry()
+    meter = PrometheusMeter(registry)
+    held = [1.0]
+
+    meter.follow("groundwire_socket_connections", lambda: held[0])
+    held[0] = 2.0
+
+    assert registry.get_sample_value("groundwire_socket_connections") == 2.0
+    with pytest.raises(ValueError, match="follows"):
+        meter.follow("groundwire_slack_events_total", lambda: 1.0)
