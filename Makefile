@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
-.PHONY: demo test test-long lint check check-long lock clean
+.PHONY: demo test test-long lint check check-long bench lock clean
 
 ## the main job on a simulated shop, printed in the terminal; no keys
 demo: $(VENV)/runtime.done
@@ -28,6 +28,12 @@ check: lint test
 ## storms and every fault with every seed
 check-long: $(VENV)/dev.done
 	$(BIN)/pytest -n 2 -m long
+
+## the figures Groundwire promises, measured here: benchmarks/README.md
+bench: $(VENV)/dev.done
+	$(BIN)/python -m benchmarks.report_speed
+	$(BIN)/python -m benchmarks.evidence_tokens
+	$(BIN)/python -m benchmarks.footprint
 
 ## the lock files: hashes, no addresses
 lock:

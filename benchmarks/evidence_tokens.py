@@ -1,6 +1,6 @@
 """Measure what a hundred similar log lines weigh as evidence, beside Loki's own answer that holds them.
 
-    python benchmarks/evidence_tokens.py [--show]
+    python -m benchmarks.evidence_tokens [--show]
 
 The lines (155 characters, 9 labels) are pushed to the Loki fake over HTTP, read by the real Loki source and the looks at logs,
 minted, and kept in a SQLite store; what is weighed is the text of its rows. A token is taken as 3.5 characters.

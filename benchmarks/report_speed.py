@@ -1,6 +1,6 @@
 """Measure how long a whole report takes on sources that are slow to answer, and what one dead source adds.
 
-    python benchmarks/report_speed.py [--latency 0.2] [--looks 34] [--fault pool_exhaustion] [--profile]
+    python -m benchmarks.report_speed [--latency 0.2] [--looks 34] [--fault pool_exhaustion] [--profile]
 
 The real story runs twice: on ports in memory, and as the whole bot (SQLite store, durable journal, Slack notifier) asked
 through the local workspace, whose own work counts too. The sources give the simulated shop's answers; each is worked out
