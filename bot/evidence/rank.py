@@ -1,5 +1,6 @@
 """From evidence to a ranking: what left its normal range, what caused it, how sure that is. No model, no I/O, no clock."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,9 @@ from bot.evidence.verdict import confidence_in, doubts, settlers
 
 FINDINGS = 30  # more than anybody reads
 SHOWN = 0.05  # a departure below this is left out, unless there is nothing better to show
+_REPEATED = (
+    0.6  # a second log pattern tells less than a first number: each of one kind counts six tenths of the one before
+)
 CLOSEST = 3  # what is shown when nothing is clearly out of normal
 ALERTED = 0.5  # strength of a firing alert: somebody once thought its threshold mattered
 
@@ -277,13 +281,26 @@ def _findings(judged: Sequence[Blame], guilty: Suspect | None, key: Sequence[Rea
     for place, one in enumerate(ordered):
         if place == 0 and guilty is not None:
             found.append(_change_finding(one, guilty))
-        strong = sorted(one.readings, key=lambda r: (r not in key, -telling(r), r.measure, r.evidence, r.text))
-        for reading in strong:
+        for reading in _varied(one.readings, key):
             same = (reading.evidence, reading.measure, reading.call or reading.service, reading.text)
-            if reading.strength >= SHOWN and same not in told:
+            if same not in told:
                 told.add(same)
                 found.append(_finding(one, reading))
     return tuple(found[:FINDINGS])
+
+
+def _varied(readings: Sequence[Reading], key: Sequence[Reading]) -> list[Reading]:
+    """The readings worth telling, the headline's first, then by strength; of one kind of signal each further one later.
+
+    What moved the good way is left out, save for traffic: that less of it arrives is news, too.
+    """
+    seen: Counter[Signal] = Counter()
+    weighed: list[tuple[bool, float, Reading]] = []
+    for reading in sorted(readings, key=lambda r: (r not in key, -telling(r), r.measure, r.evidence, r.text)):
+        if reading.strength >= SHOWN and (harmful(reading) or reading.signal is Signal.TRAFFIC):
+            weighed.append((reading not in key, -telling(reading) * _REPEATED ** seen[reading.signal], reading))
+            seen[reading.signal] += 1
+    return [reading for _, _, reading in sorted(weighed, key=lambda entry: entry[:2])]
 
 
 def _finding(one: Blame, reading: Reading) -> Finding:

@@ -64,8 +64,7 @@ def of_cause(
 
 def title(change_: Change) -> str:
     """A change by the name people know it by: "deploy 3f2c1a by CI"."""
-    ref = change_.ref[:12] if len(change_.ref) == 40 else change_.ref
-    return f"{change_.kind.value} {ref}" + (f" by {change_.author}" if change_.author else "")
+    return f"{change_.kind.value} {change_.short_ref}" + (f" by {change_.author}" if change_.author else "")
 
 
 def _who(reading: Reading) -> str:
@@ -78,7 +77,7 @@ def _fact(reading: Reading) -> str:
 
 
 def _what(reading: Reading) -> str:
-    if reading.signal is Signal.LOGS:
+    if reading.signal is Signal.LOGS and reading.text:
         return _pattern(reading)
     if reading.signal is Signal.ALERT:
         return f"alert {quoted(reading.text)} fires"

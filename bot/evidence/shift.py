@@ -97,7 +97,9 @@ def _reading(scope: Scope, evidence: str, body: PatternsBody, pattern: Pattern, 
     before, after = max(pattern.before, 0), max(pattern.after, 0)
     distance = shift(before, after, growth) / math.sqrt(_burstiness(scope, body, pattern))
     minutes_before, minutes_after = scope.baseline.duration_s / 60, scope.window.duration_s / 60
-    felt = strength(abs(distance), CLEARLY_SHIFTED) * _weight(pattern)
+    # Less than growth lets expect, yet more often than before (or the other way round), is nothing people call a shift.
+    moved = (after / minutes_after > before / minutes_before) == (distance > 0)
+    felt = strength(abs(distance), CLEARLY_SHIFTED) * _weight(pattern) if moved else 0.0
     if before == 0 and felt > 0 and _weight(pattern) >= _FAILS:
         felt = max(felt, NEWS)
     return Reading(

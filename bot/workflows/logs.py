@@ -23,7 +23,7 @@ from bot.workflows.minting import Draft
 # Lines are read for at most this many services; the rest are only counted.
 SERVICES_READ = 8
 # What is not chatter is read whole, up to this many lines a side; of the chatter the newest lines are a sample.
-LOUD_LINES = 2500
+LOUD_LINES = 5000
 QUIET_LINES = 1000
 # A service whose window holds more than this is read for the newer half of it, and so on (bytes).
 BYTES_MAX = 200_000_000
