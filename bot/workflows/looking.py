@@ -44,8 +44,10 @@ class Lookout:
         """The answer of `ask(timeout_s=...)`, or None and a gap that names `what`."""
         try:
             async with asyncio.timeout(self.left_s), self._slots:
+                if self.left_s <= 0:
+                    raise TimeoutError
                 if source not in self.silent:
-                    return await self._heard(source, ask, min(timeout_s, max(self.left_s, 0.001)))
+                    return await self._heard(source, ask, min(timeout_s, self.left_s))
             self._failed(source, what, "it answered nothing when it was asked before", "Ask again when it answers.")
         except TimeoutError:
             self._failed(
