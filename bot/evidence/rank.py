@@ -17,6 +17,7 @@ from bot.evidence.score import read_series
 from bot.evidence.sentences import of_cause, of_reading, of_suspect
 from bot.evidence.shift import read_patterns
 from bot.evidence.surge import blame_surge
+from bot.evidence.symptom import felt
 from bot.evidence.verdict import confidence_in, doubts, settlers
 
 FINDINGS = 30  # more than anybody reads
@@ -61,7 +62,7 @@ def rank(scope: Scope, evidence: Sequence[Evidence]) -> Ranking:
     tried = {one.service: _suspects(one, readings, evidence, graph, onset_s, tolerance_s) for one in judged[:CLOSEST]}
     judged = _with_changes(judged, tried)
     top = judged[0] if judged else None
-    if top is None or top.score < ABNORMAL:
+    if top is None or top.score < ABNORMAL or not felt(scope, top.service, readings, graph):
         return _unclear(judged, onset_s)
     return _clear(scope, readings, graph, _certificate_of(judged, graph), tried, onset_s, tolerance_s)
 

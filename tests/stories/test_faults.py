@@ -20,6 +20,12 @@ async def test_the_headline_names_the_faulty_service_and_the_kind_of_fault(fault
     assert told.right, _summary(told)
 
 
+async def test_a_shop_in_which_nothing_is_wrong_has_no_clear_cause() -> None:
+    told = await ask_about(shop(), SEEDS[0], "none")
+
+    assert told.report.cause is None, _summary(told)
+
+
 @pytest.mark.long
 async def test_nearly_every_incident_is_explained_and_no_red_herring_comes_first() -> None:
     runs: list[tuple[Topology, int]] = [(shop(), seed) for seed in SEEDS] + [(drawn(UNSEEN), SEEDS[0])]
