@@ -45,7 +45,7 @@ def corner_shop() -> Topology:
             Service(
                 name="frontend",
                 language=Language.PYTHON,
-                entry_rate=12.0,
+                entry_rate=8.0,
                 own_s=0.012,
                 routes=(get("/product/{id}"), post("/checkout", 0.2)),
                 calls=(
@@ -81,6 +81,12 @@ def shop_with(fault: str, seed: int = SEED) -> Shop:
     return Shop(corner_shop(), seed, fault, now_s=NOW_S, step_s=60)
 
 
+@functools.cache
+def _logs_of(fault: str, seed: int) -> ShopLogs:
+    """The lines, too, are written once."""
+    return ShopLogs(shop_with(fault, seed))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
     """The shop's four sources, each with its switches `down` and `latency_s`."""
@@ -100,9 +106,10 @@ class Backends:
 
 
 def backends(fault: str = FAULT, seed: int = SEED) -> Backends:
-    """The shop's sources, all switched on."""
-    shop = shop_with(fault, seed)
-    return Backends(metrics=ShopMetrics(shop), logs=ShopLogs(shop), alerts=ShopAlerts(shop), changes=ShopChanges(shop))
+    """The shop's sources, all switched on. One story at a time uses them, as one bot runs at a time."""
+    shop, logs = shop_with(fault, seed), _logs_of(fault, seed)
+    logs.down, logs.latency_s = False, 0.0
+    return Backends(metrics=ShopMetrics(shop), logs=logs, alerts=ShopAlerts(shop), changes=ShopChanges(shop))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
