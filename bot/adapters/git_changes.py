@@ -76,14 +76,18 @@ class GitChanges:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                found = [await self._of(repository, services, window) for repository in self._repositories]
+                # Failures are looked at when all have ended: none goes on unwatched after another has failed.
+                found = await asyncio.gather(
+                    *(self._of(repository, services, window) for repository in self._repositories),
+                    return_exceptions=True,
+                )
         except TimeoutError:
             raise SourceUnavailable(
                 "CHG-001",
                 f"Reading the git history of {self._name} took longer than {timeout_s:g} s.",
                 "Ask about a shorter time, or run `git gc` in the repository.",
             ) from None
-        return tuple(sorted((change for part in found for change in part), key=lambda change: change.at_s))
+        return tuple(sorted((change for part in found for change in _or_raised(part)), key=lambda change: change.at_s))
 
     async def _of(self, repository: GitRepository, services: Sequence[str], window: Window) -> list[Change]:
         if not _concerns(repository, services):
@@ -145,6 +149,12 @@ class GitChanges:
                 if await process.wait() != 0 and _NO_COMMITS not in said:
                     raise _refused(repository.path, said)
         return output.decode("utf-8", "replace")
+
+
+def _or_raised(part: list[Change] | BaseException) -> list[Change]:
+    if isinstance(part, BaseException):
+        raise part
+    return part
 
 
 def _concerns(repository: GitRepository, services: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -71,6 +72,10 @@ async def _until_told(settings: Settings, environ: Mapping[str, str]) -> None:
 
 async def _serve(settings: Settings, environ: Mapping[str, str]) -> None:
     async with open_sources(settings.file, environ) as sources, running(settings, sources) as bot:
+        # What start-up made stays to the end. Taken out of the collector's sight it no longer costs each investigation
+        # a pause of up to 0.16 s, and 0.2 s in all, in which nothing else moves.
+        gc.collect()
+        gc.freeze()
         _log.info("groundwire is ready", url=bot.url, sources=[s.name for s in sources.servers])
         await asyncio.Event().wait()  # until it is cancelled
 
