@@ -48,8 +48,11 @@ def _read_number(value: float | None, _: object = float) -> float:
 
 def _in_runs(numbers: Iterable[float | None]) -> list[Json]:
     """The numbers, each run of equal ones as [value, times]."""
-    runs = ((value, sum(1 for _ in run)) for value, run in groupby(numbers))
-    return list(chain.from_iterable(([[v, n]] if n >= _RUN else repeat(v, n)) for v, n in runs))
+    packed: list[Json] = []
+    for value, group in groupby(numbers):
+        run = list(group)
+        packed += run if len(run) < _RUN else [[value, len(run)]]
+    return packed
 
 
 def _out_of_runs(data: list[Json]) -> Iterable[Json]:
