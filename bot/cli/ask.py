@@ -27,7 +27,7 @@ TEAM = "terminal"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Asks, prints, and gives 0; 1 when the question could not be understood."""
+    """Asks, prints, and gives 0. Raises AskError, with what to change, when the question was not understood."""
     environ = environment_of_process()
     settings = read_settings(environ, working_directory=Path.cwd())
     check_sources(settings)

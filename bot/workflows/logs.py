@@ -148,14 +148,14 @@ def _most_changed_first(streams: Sequence[_Streams], errors: SeriesBody | None, 
 
 async def _read(streams: _Streams, scope: Scope, lookout: Lookout) -> Draft | None:
     """The patterns of one service: what is not chatter as whole as the limits allow, chatter as a sample."""
-    window = await _affordable(streams, scope.window, lookout)
+    baseline, window = await _affordable(streams, scope, lookout)
     level = streams.source.level_label
     loud = Matcher(label=level, value=_CHATTER, op=Op.NOT_MATCHES)
     quiet = Matcher(label=level, value=_CHATTER, op=Op.MATCHES)
     asked = [
-        (scope.baseline, loud, LOUD_LINES),
+        (baseline, loud, LOUD_LINES),
         (window, loud, LOUD_LINES),
-        (scope.baseline, quiet, QUIET_LINES),
+        (baseline, quiet, QUIET_LINES),
         (window, quiet, QUIET_LINES),
     ]
     answers = await asyncio.gather(*(_lines(streams, when, where, limit, lookout) for when, where, limit in asked))
@@ -165,7 +165,7 @@ async def _read(streams: _Streams, scope: Scope, lookout: Lookout) -> Draft | No
     for side in (0, 2):  # loud, then quiet: each as baseline and incident, which only say something together
         before, after = answers[side], answers[side + 1]
         if before is not None and after is not None:
-            samples = _sample(before, scope.baseline), _sample(after, window)
+            samples = _sample(before, baseline), _sample(after, window)
             patterns += patterns_in(streams.service, *samples, scope, buckets)
             read += [before, after]
     if not read:
@@ -187,21 +187,29 @@ async def _read(streams: _Streams, scope: Scope, lookout: Lookout) -> Draft | No
     )
 
 
-async def _affordable(streams: _Streams, window: Window, lookout: Lookout) -> Window:
-    """The window, or the newest part of it that stays within the byte budget."""
+async def _affordable(streams: _Streams, scope: Scope, lookout: Lookout) -> tuple[Window, Window]:
+    """Baseline and window, or the newest part of each that stays within the byte budget.
+
+    Only the window is measured: the baseline, which is quieter as a rule, is taken to be as dense.
+    """
     name, what = streams.source.name, f"size of the logs of {streams.service}"
-    size = await lookout.look(name, what, partial(streams.source.volume_bytes, streams.selector, window))
-    if size is None or size <= BYTES_MAX:
-        return window
-    part = Window(start_s=window.end_s - window.duration_s * BYTES_MAX / size, end_s=window.end_s)
-    lookout.extra_gaps.append(
-        Gap(
-            what=f"{name}: older log lines of {streams.service}",
-            why=f"the window holds about {size // 1_000_000} MB, so only its last {round(part.duration_s / 60)} min were read",
-            remedy="Ask about a narrower window.",
+    size = await lookout.look(name, what, partial(streams.source.volume_bytes, streams.selector, scope.window))
+    if not size:
+        return scope.baseline, scope.window
+    affordable_s = scope.window.duration_s * BYTES_MAX / size
+    if affordable_s < scope.window.duration_s:
+        lookout.extra_gaps.append(
+            Gap(
+                what=f"{name}: older log lines of {streams.service}",
+                why=f"the window holds about {size // 1_000_000} MB, so only its last {round(affordable_s / 60)} min were read",
+                remedy="Ask about a narrower window.",
+            )
         )
-    )
-    return part
+    return _newest(scope.baseline, affordable_s), _newest(scope.window, affordable_s)
+
+
+def _newest(window: Window, longest_s: float) -> Window:
+    return Window(start_s=max(window.start_s, window.end_s - longest_s), end_s=window.end_s)
 
 
 async def _lines(streams: _Streams, window: Window, where: Matcher, limit: int, lookout: Lookout) -> LinesAnswer | None:

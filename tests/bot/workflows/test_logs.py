@@ -88,14 +88,25 @@ async def test_a_window_that_holds_too_much_is_read_in_its_newest_part() -> None
 
     (body,) = patterns(await looked_at(source, scope_of("cart"), over))
 
-    windows = {query.window.duration_s for query in source.read}
-    assert windows == {3600.0, 450.0}
-    assert {query.window.end_s for query in source.read} == {TURN_S, NOW_S}
+    assert {(query.window.end_s, query.window.duration_s) for query in source.read} == {(TURN_S, 450.0), (NOW_S, 450.0)}
     (gap,) = over.gaps()
     assert gap.what == "loki: older log lines of cart"
     assert "800 MB" in gap.why
     assert "last 8 min" in gap.why
-    assert body.patterns[0].after == 900
+    assert (body.patterns[0].before, body.patterns[0].after) == (1800, 900)
+
+
+async def test_a_baseline_that_would_hold_too_much_is_a_sample_of_its_newest_part() -> None:
+    source, over = Logs(held=lines("x", 2), bytes_held={"cart": BYTES_MAX}), lookout()
+
+    (body,) = patterns(await looked_at(source, scope_of("cart"), over))
+
+    assert {(query.window.end_s, query.window.duration_s) for query in source.read} == {
+        (TURN_S, 1800.0),
+        (NOW_S, 1800.0),
+    }
+    assert body.patterns[0].before == 1800
+    assert over.gaps() == ()
 
 
 async def test_a_server_that_cannot_say_how_much_there_is_is_asked_anyway() -> None:
