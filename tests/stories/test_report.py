@@ -27,11 +27,6 @@ CONFIGURED = """
 [services.orders]
 owner = "#team-orders"
 runbook = "https://runbooks.example/orders"
-
-[[prometheus]]
-name = "not-asked"
-url = "http://127.0.0.1:9"
-explore = {kind = "prometheus", url = "https://prometheus.example"}
 """
 
 
@@ -98,8 +93,7 @@ async def test_the_report_holds_everything_a_reader_needs(tmp_path: Path) -> Non
     assert "*Speaks against it*" in text
     assert "*Would settle it*" in text
     assert "Owner: #team-orders" in text
-    assert "Runbook: " in text
-    assert "runbooks.example/orders" in text
+    assert "Runbook: <https://runbooks.example/orders|open>" in text
     assert re.search(r"_no model used, [\d.]+ m?s_", text)
     assert "feedback_buttons" in str(report.blocks)
     assert [action_ids([s])[-2:] for s in suggestions] == [["approve", "reject"]] * len(suggestions)
