@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.domain.evidence import SeriesBody, ServiceSeries, Signal
 from bot.domain.series import Series
-from bot.reasoning.planning import Look, Reading
+from bot.reasoning.looks import Look, Reading
 
 # A counter of failures is born with the first failure: before that there were none, which is not a gap.
 _BORN_AT_FIRST = frozenset({Signal.ERRORS, Signal.CALL_ERRORS})

@@ -9,7 +9,8 @@ from bot.domain.evidence import Evidence, SeriesBody
 from bot.domain.report import Finding, Gap
 from bot.domain.scope import Scope
 from bot.ports import MetricSource, SeriesAnswer
-from bot.reasoning.planning import Look, plan_looks
+from bot.reasoning.looks import Look
+from bot.reasoning.planning import plan_looks
 from bot.reasoning.reading import read_answer
 from bot.reasoning.scoping import Surroundings
 from bot.workflows.discover import MetricSurvey, families

@@ -6,7 +6,8 @@ from bot.domain.evidence import Signal
 from bot.domain.query import Aggregate, Matcher
 from bot.domain.scope import Scope, Window
 from bot.reasoning.inventory import Family
-from bot.reasoning.planning import Look, Reading, aligned, plan_looks, step_for
+from bot.reasoning.looks import Look, Reading
+from bot.reasoning.planning import aligned, plan_looks, step_for
 
 SCOPE = Scope(
     service="checkout",

@@ -5,7 +5,7 @@ from bot.domain.query import MetricQuery, Selector
 from bot.domain.scope import Window
 from bot.domain.series import Series
 from bot.reasoning.inventory import Family
-from bot.reasoning.planning import Look, Reading
+from bot.reasoning.looks import Look, Reading
 from bot.reasoning.reading import read_answer
 
 GAP = math.nan
