@@ -249,8 +249,10 @@ def _zero_before(counts_failures: Sequence[bool], values: Floats, split: int) ->
 
 def _reading(row: _Row, found: _Departures, at: int, start_s: float, step_s: float) -> Reading:
     before, after, z = float(found.before[at]), float(found.after[at]), float(found.z[at])
-    felt = strength(abs(z)) * (1.0 if row.body.signal is Signal.RESTARTS else material(before, after, row.body.unit))
-    felt = max(felt, _at_limit(row.body, before, after))
+    size = 1.0 if row.body.signal is Signal.RESTARTS else material(before, after, row.body.unit)
+    # Time left on a certificate shrinks by itself; only its end is news.
+    moved = 0.0 if row.body.signal is Signal.CERTIFICATE else strength(abs(z)) * size
+    felt = max(moved, _at_limit(row.body, before, after))
     onset_s = start_s + float(found.first[at]) * step_s
     return Reading(
         service=row.named.service,
