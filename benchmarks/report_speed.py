@@ -11,6 +11,7 @@ telling metrics are hidden until the investigation takes at most as many looks a
 import argparse
 import asyncio
 import cProfile
+import gc
 import math
 import pstats
 import tempfile
@@ -48,6 +49,7 @@ from bot.workflows.looking import LOOK_TIMEOUT_S
 
 BAR_S = 2.0  # the whole report, at 200 ms a call
 ROUNDS = 3
+SETTLED_S = 1.0  # after its start the bot stands idle, as it does when somebody asks
 NOW_S = 1_795_102_800.0
 TEAM, CHANNEL = "T0GROUND", "incidents"
 
@@ -232,6 +234,9 @@ async def whole_bot(sources: Sources, text: str, tape: Tape) -> Run:
             }
             settings = read_settings(environ, working_directory=Path(home))
             async with running(settings, sources, clock=ShopClock()) as bot:
+                await asyncio.sleep(SETTLED_S)
+                gc.collect()  # both as `groundwire run` does after its start
+                gc.freeze()
                 tape.rewind()
                 began_s = time.perf_counter()
                 await workspace.command("ana", CHANNEL, "/debug", text)
