@@ -177,7 +177,11 @@ class Journal(Protocol):
     """Work that survives a crash. A key names its work for ever: the same key never runs twice."""
 
     async def start(self, stories: Mapping[str, Story]) -> None:
-        """Opens the journal and goes on with unfinished work. `stories` are all workflows by name."""
+        """Opens the journal and goes on with unfinished work. `stories` are all workflows by name.
+
+        When a story raises, its work has ended; the story called "<its name> failed" is told then, where there is one, with
+        the same input.
+        """
 
     async def accept(self, key: str, story: str, payload: Json) -> bool:
         """Work is durably on its way when this returns. False: this key was accepted before, nothing was added.
@@ -268,6 +272,9 @@ class Notifier(Protocol):
 
     async def progress(self, thread: Thread, question: Question, scope: Scope, text: str) -> None:
         """Updates what the root message says about the work. May be dropped when it comes too often."""
+
+    async def give_up(self, thread: Thread, question: Question, scope: Scope, text: str) -> None:
+        """Says on the root message, whatever stood there, that the work has ended without a report."""
 
     async def publish(self, thread: Thread, question: Question, report: Report) -> None:
         """Tells the report and its suggestions in the thread. Repeated for one report, it is shown once."""

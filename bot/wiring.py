@@ -35,6 +35,7 @@ from bot.settings import (
 )
 from bot.workflows.decide import decide
 from bot.workflows.feedback import feedback
+from bot.workflows.give_up import give_up
 from bot.workflows.help import explain
 from bot.workflows.investigate import Investigator, investigate
 from bot.workflows.list_changes import list_changes
@@ -108,6 +109,7 @@ def stories_of(ports: Ports, investigator: Investigator) -> Mapping[str, Story]:
     """Every workflow by the name under which handlers hand work to the journal."""
     return {
         "investigate": partial(investigate, ports, investigator),
+        "investigate failed": partial(give_up, ports),
         "changes": partial(list_changes, ports, investigator.rules, investigator.default_zone),
         "help": partial(explain, ports),
         "decide": partial(decide, ports, investigator.rules),

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from bot.adapters.database import database_file, open_database, store_errors
 from bot.adapters.lock import DirectoryLock
 from bot.domain.codec import Json
-from bot.errors import StoreError
+from bot.errors import GroundwireError, StoreError
 from bot.ports import Step, Story
 
 if TYPE_CHECKING:
@@ -249,7 +249,18 @@ class DbosJournal:
                 raise StoryFailed("cancelled from within") from None
             except Exception as error:
                 _log.exception("story failed", story=story)
+                await self._tell_failure(story, payload)
                 raise StoryFailed(type(error).__name__) from error
+
+    async def _tell_failure(self, story: str, payload: Json) -> None:
+        """Runs the story that tells of the failure, where there is one; it may fail for the same reason."""
+        telling = self._stories.get(f"{story} failed")
+        if telling is None:
+            return
+        try:
+            await telling(payload, self._steps())
+        except GroundwireError:
+            _log.exception("nobody could be told", story=story)
 
     def _steps(self) -> Step:
         """How one story takes its steps."""

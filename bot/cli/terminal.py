@@ -40,6 +40,9 @@ class TerminalNotifier:
     async def progress(self, thread: Thread, question: Question, scope: Scope, text: str) -> None:
         self._messages[0] = root_message(question, scope, text)
 
+    async def give_up(self, thread: Thread, question: Question, scope: Scope, text: str) -> None:
+        self._messages = [root_message(question, scope, text)]
+
     async def publish(self, thread: Thread, question: Question, report: Report) -> None:
         held = await self._store.evidence(question.team_id, question.key)
         links = {one.id: one.link for one in held if one.link}

@@ -4,6 +4,7 @@ Whatever goes in passes through JSON, as in the real journal and store, so that 
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -159,6 +160,9 @@ class MemoryJournal:
             await asyncio.wait([telling])
             raise
         work.failure = None if telling.cancelled() else telling.exception()
+        if work.failure is not None and f"{work.story} failed" in self._stories:
+            with contextlib.suppress(GroundwireError):
+                await self._stories[f"{work.story} failed"](json.loads(work.payload), step)
         await self._end(work)
 
     async def _end(self, work: _Work) -> None:
@@ -266,6 +270,7 @@ class RecordingNotifier:
         self.published: list[tuple[Thread, Question, Report]] = []
         self.pointed: list[tuple[Question, Thread]] = []
         self.answered: list[tuple[Question, str]] = []
+        self.given_up: list[tuple[Thread, str]] = []
         self.whispered: list[Whisper] = []
         self.decisions: list[tuple[Click, Suggestion, Decision]] = []
         self.threads: dict[Thread, tuple[ThreadMessage, ...]] = {}
@@ -278,6 +283,9 @@ class RecordingNotifier:
 
     async def progress(self, thread: Thread, question: Question, scope: Scope, text: str) -> None:
         self.progressed.append((thread, text))
+
+    async def give_up(self, thread: Thread, question: Question, scope: Scope, text: str) -> None:
+        self.given_up.append((thread, text))
 
     async def publish(self, thread: Thread, question: Question, report: Report) -> None:
         if all(shown.investigation != report.investigation for _, _, shown in self.published):

@@ -95,6 +95,12 @@ class SlackNotifier:
         root.edited_at_s = now_s
         await self._edit_root(thread, root, root_message(question, scope, text))
 
+    async def give_up(self, thread: Thread, question: Question, scope: Scope, text: str) -> None:
+        root = await self._root(thread, question)
+        if root is not None:
+            await self._edit_root(thread, root, root_message(question, scope, text))
+        self._roots.pop(question.key, None)
+
     async def publish(self, thread: Thread, question: Question, report: Report) -> None:
         place = _place(question, thread.ts)
         told = await self._told(place)

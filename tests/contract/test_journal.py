@@ -11,7 +11,7 @@ from bot.adapters.database import database_url
 from bot.adapters.journal import DbosJournal
 from bot.demo.memory import MemoryJournal
 from bot.domain.codec import Json
-from bot.errors import SlackError
+from bot.errors import SlackError, StoreError
 from bot.ports import Journal, Step, Story
 
 SOON_S = 5.0
@@ -227,6 +227,25 @@ async def test_a_story_that_fails_ends_and_disturbs_no_other(bench: Bench) -> No
 
     assert log.payloads == [1]
     assert await journal.unfinished() == ()
+
+
+async def test_the_story_that_tells_of_a_failure_gets_the_same_input_and_may_fail_itself(bench: Bench) -> None:
+    told = Log()
+
+    async def broken(payload: Json, step: Step) -> None:
+        await step("before", giving(1))
+        raise KeyError("a fault of ours")
+
+    async def speechless(payload: Json, step: Step) -> None:
+        raise StoreError("STO-000", "nothing works", "at all")
+
+    stories: dict[str, Story] = {"broken": broken, "broken failed": told, "mute": broken, "mute failed": speechless}
+    journal = await bench.start(**stories)
+    for story in ("broken", "mute"):
+        await journal.accept(story, story, {"asked": story})
+        await journal.wait(story, timeout_s=SOON_S)
+
+    assert told.payloads == [{"asked": "broken"}]
 
 
 async def test_a_step_whose_work_fails_in_an_unforeseen_way_fails_the_story(bench: Bench) -> None:

@@ -1,11 +1,27 @@
 """Sources that are dead or slow: the report comes all the same, in time, and says what it could not see."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.stories.conversation import Backends, backends, conversation, said, symptom
+from bot.demo.shop.sources import ShopChanges
+from bot.domain.change import Change
+from bot.domain.question import Thread
+from bot.domain.scope import Window
+from tests.stories.conversation import (
+    CHANNEL,
+    FAULT,
+    SEED,
+    Backends,
+    backends,
+    conversation,
+    said,
+    shop_with,
+    symptom,
+)
 
 
 def without(*names: str) -> Backends:
@@ -95,3 +111,19 @@ async def test_with_every_look_slow_the_findings_still_come(tmp_path: Path) -> N
     assert said([report]).startswith("*orders: an exhausted connection pool*")
     assert stored.usage.first_findings_s is not None
     assert stored.usage.first_findings_s < 15.0
+
+
+async def test_a_fault_of_our_own_is_told_where_it_was_asked_and_work_goes_on(tmp_path: Path) -> None:
+    class Lying(ShopChanges):
+        async def changes(self, services: Sequence[str], window: Window, *, timeout_s: float) -> tuple[Change, ...]:
+            raise ZeroDivisionError("a source that breaks every promise")
+
+    lying = replace(backends(), changes=Lying(shop_with(FAULT, SEED)))
+    async with conversation(tmp_path, on=lying) as talk:
+        await talk.debug("ana", symptom())
+        await talk.workspace.wait_for(lambda: "failed while working on this" in said(talk.workspace.messages(CHANNEL)))
+        (root,) = talk.workspace.messages(CHANNEL)
+        found = await talk.bot.ports.store.investigation_in("T0GROUND", Thread(channel_id=root.channel, ts=root.ts))
+
+    assert found is not None
+    assert found.state == "failed"
