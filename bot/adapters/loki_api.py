@@ -17,6 +17,7 @@ from yarl import URL
 
 from bot.adapters import loki_errors as errors
 from bot.adapters.endpoint import Endpoint
+from bot.adapters.refusals import NoSuchEndpoint, Passing
 from bot.domain.codec import Json
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class LokiApi:
         timeout_s = deadline_s - time.monotonic()
 
         def again(failed: Exception) -> bool | float:
-            if not isinstance(failed, errors.Passing):
+            if not isinstance(failed, Passing):
                 return False
             wait_s = failed.retry_after_s
             if (wait_s or 0) + _SHORTEST_RETRY_S > deadline_s - time.monotonic():
@@ -92,7 +93,7 @@ class LokiApi:
             return None
         try:
             return await self.ask(path, parameters, read, feature=feature, deadline_s=deadline_s)
-        except errors.NoSuchEndpoint:
+        except NoSuchEndpoint:
             self._missing_until_s[path] = time.monotonic() + _MISSING_FOR_S
             return None
 

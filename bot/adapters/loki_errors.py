@@ -3,13 +3,11 @@
 Loki says its errors in plain text; the texts below were seen on 3.7.6. Gateways answer with JSON or a page of HTML.
 """
 
-import json
 import re
 from collections.abc import Mapping
 
+from bot.adapters.refusals import NoSuchEndpoint, Passing, redirect_target, retry_after_s, said
 from bot.errors import QueryRefused, SourceError, SourceUnavailable
-
-_LONGEST_TEXT = 500  # characters of a server's own words in our message
 
 _TOO_MANY_ENTRIES = re.compile(r"max_entries_limit_per_query \(\d+ > (\d+)\)")
 
@@ -25,20 +23,8 @@ _LIMITS = (
 _MISTAKES = ("many-to-many", "is not enabled", "multiple org IDs")
 
 
-class Passing(SourceUnavailable):
-    """A failure that may be gone in a moment: asking again is safe. `retry_after_s` is the server's wish."""
-
-    def __init__(self, code: str, message: str, remedy: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(code, message, remedy)
-        self.retry_after_s = retry_after_s
-
-
 class TookTooLong(SourceUnavailable):
     """The server gave up on its own: half of the time range may work."""
-
-
-class NoSuchEndpoint(QueryRefused):
-    """The server has no such part of the API; other parts may work."""
 
 
 class TooLarge(QueryRefused):
@@ -149,21 +135,20 @@ def over_a_limit(source: str, text: str) -> QueryRefused:
 
 def server_error(source: str, status: int, headers: Mapping[str, str], body: bytes) -> SourceError:
     """The error for an answer that is not a success."""
-    text = _said(body)
+    _, text = said(body)
     if most := _TOO_MANY_ENTRIES.search(text):
         refused = over_a_limit(source, text)
         return TooManyEntries(refused.code, refused.message, refused.remedy, most=int(most.group(1)))
     if status in (401, 403):
         return not_allowed(source, status, text)
     if 300 <= status < 400:
-        target = headers.get("Location", "nowhere").split("?")[0]  # what follows may be a login token
-        return not_loki(source, f"it redirects to {target[:200]}, and redirects are not followed")
+        return not_loki(source, f"it redirects to {redirect_target(headers)}, and redirects are not followed")
     if status in (404, 405, 501):
         return no_such_endpoint(source, status, text)
     if status in (408, 504):
         return took_too_long(source, status, text)
     if status in (429, 502, 503):
-        return overloaded(source, status, text, _retry_after_s(headers))
+        return overloaded(source, status, text, retry_after_s(headers))
     if any(words in text for words in _LIMITS):
         return over_a_limit(source, text)
     if status >= 500 and not any(words in text for words in _MISTAKES):
@@ -176,23 +161,3 @@ _ASK_LESS = "Ask about a shorter time or a single service; if it happens often, 
 
 def _cannot_now(source: str, status: int, text: str) -> str:
     return f"Log source {source} cannot answer now (HTTP {status}): {text}"
-
-
-def _said(body: bytes) -> str:
-    """The server's words: plain text of Loki, `error` or `message` of JSON; a page is only named."""
-    text = body[: 4 * _LONGEST_TEXT].decode("utf-8", "replace").strip()
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        said = None
-    if isinstance(said, dict):
-        text = str(said.get("error") or said.get("message") or text)
-    elif text.startswith("<"):
-        return "an HTML page of something in front of the server"
-    return " ".join(text.split())[:_LONGEST_TEXT] or "without a word"
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait; the form with a date is not used by these servers and is left aside."""
-    value = headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None

@@ -13,6 +13,7 @@ from bot.adapters.endpoint import Endpoint
 from bot.adapters.links import Explore, metrics_link
 from bot.adapters.prometheus_api import MAX_BYTES, MOST_PARALLEL, Client, PrometheusApi, Said
 from bot.adapters.promql import render, selector_text
+from bot.adapters.refusals import NoSuchEndpoint
 from bot.domain.query import Matcher, MetricQuery, Selector
 from bot.domain.scope import Window
 from bot.domain.series import Series
@@ -129,7 +130,7 @@ class PrometheusSource:
             known = await self._api.ask(
                 lambda client: client.prometheus.get_metric_metadata(metric=None), _read_metadata, timeout_s=timeout_s
             )
-        except errors.NoSuchEndpoint:
+        except NoSuchEndpoint:
             known = {}  # an optional part of the API: some servers of the family leave it out
         self._metadata, self._metadata_until_s = known, time.monotonic() + _METADATA_FOR_S
         return known
@@ -178,7 +179,7 @@ class PrometheusSource:
                 lambda said: f"version {said.data['version']}",
                 timeout_s=timeout_s,
             )
-        except errors.NoSuchEndpoint:  # optional too; a constant query proves the part that matters
+        except NoSuchEndpoint:  # optional too; a constant query proves the part that matters
             left_s = timeout_s - (time.monotonic() - started_s)
             return await self._api.ask(
                 lambda client: client.prometheus.custom_query("vector(1)"),

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bot.adapters import prometheus_errors as errors
 from bot.adapters.endpoint import Endpoint
 from bot.adapters.prometheus_api import PrometheusApi, Said
+from bot.adapters.refusals import NoSuchEndpoint
 from bot.domain.alert import Alert
 
 _ALERT_NAME = "alertname"
@@ -52,7 +52,7 @@ class PrometheusAlerts:
             return await self._api.ask(
                 lambda client: client.read("/api/v1/rules", parameters), _expressions, timeout_s=timeout_s
             )
-        except errors.NoSuchEndpoint:
+        except NoSuchEndpoint:
             return {}  # alerts without their expressions are worth telling
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from bot.adapters import prometheus_errors as errors
 from bot.adapters.endpoint import Endpoint
 from bot.adapters.prometheus_call import Call
+from bot.adapters.refusals import Passing
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ class PrometheusApi:
         deadline_s = time.monotonic() + timeout_s
 
         def again(failed: Exception) -> bool | float:
-            if not isinstance(failed, errors.Passing):
+            if not isinstance(failed, Passing):
                 return False
             wait_s = failed.retry_after_s
             if (wait_s or 0) + _SHORTEST_RETRY_S > deadline_s - time.monotonic():

@@ -3,27 +3,13 @@
 Statuses follow https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview; the texts were seen on 2.42.
 """
 
-import json
 from collections.abc import Mapping
 
+from bot.adapters.refusals import NoSuchEndpoint, Passing, redirect_target, retry_after_s, said
 from bot.errors import QueryRefused, SourceError, SourceUnavailable
-
-_LONGEST_TEXT = 500  # characters of a server's own words in our message
 
 # A timeout while series are read comes back as 422 "execution", not as 503 (measured on 2.42).
 _OUT_OF_TIME = ("context deadline exceeded", "query timed out", "context canceled")
-
-
-class Passing(SourceUnavailable):
-    """A failure that may be gone in a moment: asking again is safe. `retry_after_s` is the server's wish."""
-
-    def __init__(self, code: str, message: str, remedy: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(code, message, remedy)
-        self.retry_after_s = retry_after_s
-
-
-class NoSuchEndpoint(QueryRefused):
-    """The server has no such part of the API; other parts may work."""
 
 
 def unreachable(source: str, reason: str) -> Passing:
@@ -101,41 +87,20 @@ def too_many_points(source: str, points: int, most: int) -> QueryRefused:
 
 def server_error(source: str, status: int, headers: Mapping[str, str], body: bytes) -> SourceError:
     """The error for an answer that is not a success."""
-    kind, text = _said(body)
+    kind, text = said(body)
     if status in (401, 403):
         return not_allowed(source, status)
     if 300 <= status < 400:
-        target = headers.get("Location", "nowhere").split("?")[0]  # what follows may be a login token
-        return not_prometheus(source, f"it redirects to {target[:200]}, and redirects are not followed")
+        return not_prometheus(source, f"it redirects to {redirect_target(headers)}, and redirects are not followed")
     if status in (404, 405):
         return not_prometheus(source, f"HTTP {status}, {text}")
     if status in (408, 504) or kind in ("timeout", "canceled") or any(words in text for words in _OUT_OF_TIME):
         return timed_out(source, f"HTTP {status}, {text}")
     if status in (429, 502, 503):
-        return overloaded(source, status, text, _retry_after_s(headers))
+        return overloaded(source, status, text, retry_after_s(headers))
     if status >= 500:
         failed = overloaded(source, status, text, None)
         return SourceUnavailable(
             failed.code, failed.message, failed.remedy
         )  # 500 is mostly the query's fault: no retry
     return bad_query(source, text)
-
-
-def _said(body: bytes) -> tuple[str, str]:
-    """The error's type and text: JSON of the server itself, else what a gateway in front of it wrote."""
-    text = body[: 4 * _LONGEST_TEXT].decode("utf-8", "replace").strip()
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        said = None
-    if isinstance(said, dict):
-        return str(said.get("errorType", "")), str(said.get("error", text))[:_LONGEST_TEXT]
-    if text.startswith("<"):
-        return "", "an HTML page of something in front of the server"
-    return "", " ".join(text.split())[:_LONGEST_TEXT] or "without a word"
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait; the form with a date is not used by these servers and is left aside."""
-    value = headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
