@@ -98,7 +98,7 @@ async def _count(survey: LogSurvey, streams: Sequence[_Streams], scope: Scope, l
         selector=Selector(
             matchers=(one_of(survey.label, tuple(v for s in streams for v in s.values)), *streams[0].inside)
         ),
-        window=aligned(scope.whole, step_s),
+        window=aligned(scope.whole, step_s).shifted(step_s),  # a point is stamped at the end of the step it counts
         step_s=step_s,
         by=(survey.label, survey.source.level_label),
     )

@@ -1,5 +1,6 @@
 """Small sources that behave: they answer from what they hold, remember what they were asked, and fail when told to."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -118,11 +119,13 @@ class Logs:
         self.counted.append(query)
         number = int(query.window.duration_s // query.step_s)
         groups: dict[tuple[tuple[str, str], ...], list[float]] = {}
-        for line in self._of(query.selector, query.window):
+        # A point counts the step that ends at it, so the first one reaches back before the window.
+        for line in self._of(query.selector, query.window.shifted(-query.step_s)):
             labels = {**line.labels, self.level_label: line.level}
-            place = int((line.ts_ns / 1e9 - query.window.start_s) // query.step_s)
+            place = math.ceil((line.ts_ns / 1e9 - query.window.start_s) / query.step_s)
             key = tuple((name, labels[name]) for name in query.by if name in labels)
-            groups.setdefault(key, [0.0] * number)[place] += 1
+            if 0 <= place < number:
+                groups.setdefault(key, [0.0] * number)[place] += 1
         series = (
             Series(labels=dict(k), start_s=query.window.start_s, step_s=query.step_s, values=tuple(v))
             for k, v in sorted(groups.items())
