@@ -28,7 +28,7 @@ def lines(
 ) -> list[LogLine]:
     """The same line again and again until now, never on the edge of a step: a count is open on the left."""
     number = int((NOW_S - since_s) / every_s)
-    at = (round((since_s + i * every_s) * 1e9) + 1 for i in range(number))
+    at = (round((since_s + i * every_s) * 1e9) + 1_000_000 for i in range(number))
     return [LogLine(ts_ns=ns, line=text, labels={"app": app}, level=level) for ns in at]
 
 
