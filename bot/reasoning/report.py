@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bot.domain.alert import Alert
 from bot.domain.change import Change
-from bot.domain.evidence import AlertsBody, ChangesBody, Evidence, SeriesBody, ServiceSeries
+from bot.domain.evidence import AlertsBody, ChangesBody, Evidence, PatternsBody, SeriesBody, ServiceSeries, Signal
 from bot.domain.question import Question
 from bot.domain.report import (
     Chart,
@@ -54,13 +55,19 @@ def assemble(
         timeline=timeline(scope, ranking, findings, evidence),
         against=ranking.against,
         would_settle=ranking.would_settle,
-        coverage=coverage,
+        coverage=replace(coverage, patterns_shown=_patterns_told(findings, evidence)),
         gaps=gaps,
         charts=charts(scope, ranking, evidence),
         suggestions=suggest(investigation, ranking.cause, findings),
         ownership=ownership,
         usage=usage,
     )
+
+
+def _patterns_told(findings: Iterable[Finding], evidence: Iterable[Evidence]) -> int:
+    """How many findings are log patterns: what of the logs a reader sees without opening anything."""
+    mined = {one.id for one in evidence if isinstance(one.body, PatternsBody)}
+    return sum(1 for f in findings if f.signal is Signal.LOGS and not mined.isdisjoint(f.statement.evidence))
 
 
 def timeline(

@@ -131,7 +131,6 @@ def _coverage(looked: Sequence[Looked], evidence: Sequence[Evidence]) -> Coverag
         looks_planned=len(looked),
         looks_answered=sum(1 for one in looked if one.answer is not None),
         patterns=len(patterns),
-        patterns_shown=min(len(patterns), 12),
         lines_read=sum(body.lines_read for body in bodies),
         lines_total=sum(total for total in totals if total is not None) if bodies and None not in totals else None,
         messages=sum(len(body.messages) for body in told),
