@@ -100,7 +100,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How much was looked at; `messages` are those of the thread somebody asked in."""
+    """How much was looked at; `patterns_shown` are those among the findings, `messages` those of the thread it was asked in."""
 
     looks_planned: int
     looks_answered: int
