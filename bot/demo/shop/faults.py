@@ -163,13 +163,12 @@ def _pool_exhaustion(topology: Topology, target: Service, onset_s: float, chance
 
 def _pool_effect(topology: Topology, incident: Incident, at_s: Floats) -> Conditions:
     service = topology.service(incident.target)
-    call = max((c for c in service.calls if c.pool), key=lambda c: c.per_request)
-    assert call.pool is not None
+    pool, call = max(((c.pool, c) for c in service.calls if c.pool), key=lambda pair: pair[1].per_request)
     wanted = _wanted(topology, service, call)
     if incident.variant == "smaller pool":
-        size = max(2, call.pool // 4)
+        size = max(2, pool // 4)
         on = ramp(at_s, incident.onset_s, 40.0)
-        shrunk: Floats = np.where(on > 0.0, size / call.pool, 1.0)
+        shrunk: Floats = np.where(on > 0.0, size / pool, 1.0)
         held = max(1.0, incident.severity * size / wanted)
         return _only(incident, Condition(pool_size=shrunk, held=1.0 + (held - 1.0) * on))
     # What leaks leaves so little free that `severity` times more is wanted than there is.

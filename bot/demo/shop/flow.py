@@ -221,12 +221,11 @@ def _jitter(service: Service, rate: Floats) -> Floats:
 def _pool(service: Service, call: Call, rate: Floats, own: Floats, edge: EdgeFlow, conditions: Conditions) -> PoolUse:
     """Little's law: connections in use = rate of a pod x time a request holds one; what does not fit waits."""
     condition = conditions.of(service.name)
-    assert call.pool is not None
     busy = np.maximum(
         own - condition.added_s, 0.0
     )  # what is added (a collector's pause) comes before a connection is taken
     hold = (busy + call.per_request * edge.client.mean_s()) * condition.held
-    size = np.maximum(np.floor(call.pool * (condition.pool_size + np.zeros_like(rate))), 1.0)
+    size = np.maximum(np.floor((call.pool or 0) * (condition.pool_size + np.zeros_like(rate))), 1.0)
     leaked = np.minimum(size * condition.leaked, size)
     free = np.maximum(size - leaked, 0.05)
     wanted = rate / service.replicas * hold
