@@ -62,8 +62,14 @@ def rank(scope: Scope, evidence: Sequence[Evidence]) -> Ranking:
     tried = {one.service: _suspects(one, readings, evidence, graph, onset_s, tolerance_s) for one in judged[:CLOSEST]}
     judged = _with_changes(judged, tried)
     top = judged[0] if judged else None
-    if top is None or top.score < ABNORMAL or not felt(scope, top.service, readings, graph):
-        return _unclear(judged, onset_s)
+    if not readings:
+        return _unclear((), None, "nothing could be looked at")
+    if top is None or top.score < ABNORMAL:
+        return _unclear(judged, onset_s, "nothing left its normal range by much")
+    if not felt(scope, top.service, readings, graph):
+        return _unclear(
+            judged, onset_s, "something changed, but errors and latencies are normal where it could be felt"
+        )
     return _clear(scope, readings, graph, _certificate_of(judged, graph), tried, onset_s, tolerance_s)
 
 
@@ -104,12 +110,12 @@ def _clear(
     )
 
 
-def _unclear(judged: Sequence[Blame], onset_s: float | None) -> Ranking:
+def _unclear(judged: Sequence[Blame], onset_s: float | None, reason: str) -> Ranking:
     return Ranking(
         findings=_findings(judged, None, ())[:CLOSEST],
         cause=None,
         confidence=Confidence.UNKNOWN,
-        confidence_reason="nothing left its normal range by much",
+        confidence_reason=reason,
         onset_s=onset_s,
         against=(),
         would_settle=settlers(None, None, None),

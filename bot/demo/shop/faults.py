@@ -172,7 +172,7 @@ def _pool_effect(topology: Topology, incident: Incident, at_s: Floats) -> Condit
         held = max(1.0, incident.severity * size / wanted)
         return _only(incident, Condition(pool_size=shrunk, held=1.0 + (held - 1.0) * on))
     # What leaks leaves so little free that `severity` times more is wanted than there is.
-    leaked = max(0.3, 1.0 - wanted / incident.severity / call.pool)
+    leaked = max(0.3, 1.0 - wanted / incident.severity / pool)
     return _only(incident, Condition(leaked=leaked * ramp(at_s, incident.starts_s, incident.lead_s)))
 
 
