@@ -55,8 +55,21 @@ def quantile(
         by=by,
         quantile=0.95,
     )
-    unit = "ms" if "millisecond" in family.name else "bytes" if "bytes" in family.name else "s"
-    return Look(signal=signal, measure=measure, unit=unit, query=query, family=family)
+    return Look(signal=signal, measure=measure, unit=_observed_unit(family), query=query, family=family)
+
+
+def mean(family: Family, frame: Frame, signal: Signal, measure: str, by: tuple[str, ...]) -> Look:
+    """The mean of what a summary or histogram observed: its sum by its count."""
+    query = MetricQuery(
+        selector=_selector(family, frame, (), "_sum"),
+        window=frame.window,
+        step_s=frame.step_s,
+        rate_s=frame.rate_s,
+        aggregate=Aggregate.SUM,
+        by=by,
+        divided_by=_selector(family, frame, (), "_count"),
+    )
+    return Look(signal=signal, measure=measure, unit=_observed_unit(family), query=query, family=family)
 
 
 def rate(
@@ -107,6 +120,10 @@ def gauge(
     )
     unit = "ratio" if share_of else unit
     return Look(signal=signal, measure=measure, unit=unit, query=query, family=family, reading=reading)
+
+
+def _observed_unit(family: Family) -> str:
+    return "ms" if "millisecond" in family.name else "bytes" if "bytes" in family.name else "s"
 
 
 def _selector(family: Family, frame: Frame, where: tuple[Matcher, ...] = (), suffix: str = "") -> Selector:

@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from bot.domain.evidence import Signal
 from bot.domain.query import Aggregate, Matcher, Op, equal, one_of
 from bot.reasoning.inventory import Family
-from bot.reasoning.looks import Frame, Look, Reading, gauge, quantile, rate
+from bot.reasoning.looks import Frame, Look, Reading, gauge, mean, quantile, rate
 
 _Rule = Callable[[Family, Mapping[str, Family], Frame], list[Look]]
 
 _NOISE = re.compile(
     r"^(scrape_|promhttp_|prometheus_|ALERTS|go_memstats_|net_conntrack_|grafana_|loki_)|_created$|_info$|^process_start_time"
 )
+# OpenTelemetry writes gRPC's codes as numbers; these are the server's fault: unknown, deadline exceeded, unimplemented,
+# internal, unavailable, data loss (semantic conventions for gRPC).
+_GRPC_NUMBER_LABEL = "rpc_grpc_status_code"
+_FAILED_GRPC_NUMBER = "2|4|12|13|14|15"
 _STATUS_LABELS = (
     "status",
     "code",
@@ -21,6 +25,7 @@ _STATUS_LABELS = (
     "http_status_code",
     "http_response_status_code",
     "grpc_code",
+    _GRPC_NUMBER_LABEL,
 )
 _FAILED_STATUS = r"5..|.*(?i:internal|unavailable|deadline|unknown|error|fail).*"
 _STATE_LABELS = ("state", "status", "type")
@@ -94,27 +99,43 @@ def _requests(family: Family, known: Mapping[str, Family], frame: Frame) -> list
 
 
 def _duration(family: Family, known: Mapping[str, Family], frame: Frame) -> list[Look]:
-    if family.kind != "histogram":
+    """How long something takes; of served requests also how many there are and how many fail, unless a counter tells."""
+    by = (family.label,)
+    if family.kind == "histogram":
+        looks = [quantile(family, frame, Signal.LATENCY, f"{_words(family.name)} p95", by)]
+    elif family.kind == "summary":  # its own quantiles cannot be put together over instances
+        looks = [mean(family, frame, Signal.LATENCY, f"{_words(family.name)} mean", by)]
+    else:
         return []
-    looks = [quantile(family, frame, Signal.LATENCY, f"{_words(family.name)} p95", (family.label,))]
-    counter = re.sub(r"_(duration|latency|time).*$", "s_total", family.name)
-    if counter not in known and _SERVED.search(family.name):
-        looks.append(rate(family, frame, Signal.TRAFFIC, "requests", (family.label,), suffix="_count"))
-        failed = _failed_status(family)
-        if failed is not None:
-            looks.append(
-                rate(
-                    family,
-                    frame,
-                    Signal.ERRORS,
-                    "failed requests",
-                    (family.label,),
-                    where=(failed,),
-                    share_of=family,
-                    suffix="_count",
-                )
-            )
+    if not _SERVED.search(family.name) or _CLIENT.search(family.name):
+        return looks
+    counters = _counters_of(family, known)
+    if not counters:
+        looks.append(rate(family, frame, Signal.TRAFFIC, "requests", by, suffix="_count"))
+    failed = _failed_status(family)
+    if failed is not None and not any(_failed_status(counter) for counter in counters):
+        measure, where = "failed requests", (failed,)
+        looks.append(rate(family, frame, Signal.ERRORS, measure, by, where=where, share_of=family, suffix="_count"))
     return looks
+
+
+def _counters_of(family: Family, known: Mapping[str, Family]) -> list[Family]:
+    """The counters of the requests whose time this metric tells, for every service it speaks of."""
+    return [
+        other
+        for other in known.values()
+        if other.kind == "counter"
+        and other.callee_label is None
+        and other.services >= family.services
+        and _REQUESTS.search(other.name)
+        and not _FAILED.search(other.name)
+        and _subject(other.name) == _subject(family.name)
+    ]
+
+
+def _subject(name: str) -> frozenset[str]:
+    """What requests a metric speaks of: http for both `http_server_requests_seconds` and `http_requests_total`."""
+    return frozenset(word for word in name.split("_") if not _REQUEST_WORD.fullmatch(word))
 
 
 def _waiting(family: Family, known: Mapping[str, Family], frame: Frame) -> list[Look]:
@@ -252,6 +273,10 @@ def _other(family: Family, frame: Frame) -> list[Look]:
 _FAILED = re.compile(r"_failed|_failures?|_errors?")
 _REQUESTS = re.compile(r"(request|requests|call|calls|rpc|handled|http|queries)[a-z_]*_total$|_requests?$")
 _SERVED = re.compile(r"request|http|rpc|server|handler")
+_CLIENT = re.compile(r"(^|_)(client|outbound|outgoing)(_|$)")  # what a service asks of others, not what it serves
+_REQUEST_WORD = re.compile(
+    r"server|requests?|responses?|handl(ed|er|ing)|calls?|total|duration|latency|time|(milli)?seconds|ms"
+)
 _LIMIT = re.compile(r"(^|_)(max|limits?|capacity|spec|quota|size|total_bytes)(_|$)")
 
 # First match wins; a rule that does not apply after all (wrong type) passes the metric on. Vocabulary of the field: the
@@ -294,7 +319,10 @@ def _in_use(family: Family) -> tuple[Matcher, ...]:
 
 def _failed_status(family: Family) -> Matcher | None:
     label = next((name for name in _STATUS_LABELS if name in family.labels), None)
-    return Matcher(label=label, value=_FAILED_STATUS, op=Op.MATCHES) if label else None
+    if label is None:
+        return None
+    value = _FAILED_GRPC_NUMBER if label == _GRPC_NUMBER_LABEL else _FAILED_STATUS
+    return Matcher(label=label, value=value, op=Op.MATCHES)
 
 
 def _seen_by(family: Family, side: str) -> tuple[Matcher, ...]:

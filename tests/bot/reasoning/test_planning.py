@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,82 @@ def test_a_duration_histogram_gives_its_95th_percentile() -> None:
     assert look.query.quantile == 0.95
     assert look.query.selector.metric == "http_request_duration_seconds_bucket"
     assert (look.query.aggregate, look.query.by) == (Aggregate.SUM, ("service",))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "status"),
+    [
+        ("http_server_requests_seconds", "histogram", "status"),
+        ("http_server_requests_seconds", "summary", "status"),
+        ("http_server_duration_milliseconds", "histogram", "http_status_code"),
+        ("http_server_request_duration_seconds", "histogram", "http_response_status_code"),
+        ("grpc_server_handling_seconds", "histogram", "grpc_code"),
+        ("rpc_server_duration", "histogram", "rpc_grpc_status_code"),
+    ],
+)
+def test_the_time_of_served_requests_also_tells_how_many_there_are_and_how_many_fail(
+    name: str, kind: str, status: str
+) -> None:
+    seconds = family(name, kind)
+    found = looks(replace(seconds, labels={**seconds.labels, status: ("200", "500")}))
+
+    assert found.keys() == {Signal.LATENCY, Signal.TRAFFIC, Signal.ERRORS}
+    assert found[Signal.LATENCY].unit == ("ms" if "milli" in name else "s")
+    assert found[Signal.TRAFFIC].query.selector.metric == f"{name}_count"
+    failed = found[Signal.ERRORS].query
+    assert failed.divided_by is not None
+    assert (failed.selector.metric, failed.divided_by.metric) == (f"{name}_count", f"{name}_count")
+    assert [m.label for m in failed.selector.matchers] == ["service", status]
+
+
+def test_a_summary_is_read_as_its_mean() -> None:
+    query = looks(family("http_server_requests_seconds", "summary"))[Signal.LATENCY].query
+
+    assert query.divided_by is not None
+    assert query.selector.metric == "http_server_requests_seconds_sum"
+    assert query.divided_by.metric == "http_server_requests_seconds_count"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "counter"),
+    [
+        ("http_request_duration_seconds", "http_requests_total"),
+        ("http_server_requests_seconds", "http_server_requests_total"),
+        ("grpc_server_handling_seconds", "grpc_server_handled_total"),
+    ],
+)
+def test_requests_that_have_a_counter_are_not_counted_twice(seconds: str, counter: str) -> None:
+    both = [family(seconds, "histogram", code=("500",)), family(counter, "counter", code=("500",))]
+
+    plan = plan_looks(both, SCOPE, resolution_s=15, limit=40)
+
+    assert [look.signal for look in plan.looks].count(Signal.TRAFFIC) == 1
+    assert [look.family.name for look in plan.looks if look.signal is Signal.ERRORS] == [counter]
+
+
+def test_a_counter_that_tells_no_status_leaves_the_failed_share_to_the_histogram() -> None:
+    seconds = family("http_request_duration_seconds", "histogram", code=("500",))
+
+    plan = plan_looks([seconds, family("http_requests_total", "counter")], SCOPE, resolution_s=15, limit=40)
+
+    by_signal = {look.signal: look.family.name for look in plan.looks}
+    assert by_signal[Signal.TRAFFIC] == "http_requests_total"
+    assert by_signal[Signal.ERRORS] == "http_request_duration_seconds"
+
+
+def test_a_counter_of_other_services_leaves_the_histogram_its_own_traffic() -> None:
+    seconds = family("http_request_duration_seconds", "histogram", code=("500",))
+    other = replace(family("http_requests_total", "counter", code=("500",)), values={"search": "search"})
+
+    plan = plan_looks([seconds, other], SCOPE, resolution_s=15, limit=40)
+
+    assert sum(look.signal is Signal.TRAFFIC for look in plan.looks) == 2
+
+
+def test_what_a_service_asks_of_others_is_not_its_own_traffic() -> None:
+    found = looks(family("http_client_requests_seconds", "histogram", status=("500",)))
+
+    assert found.keys() == {Signal.LATENCY}
 
 
 def test_a_pool_is_read_as_a_share_of_its_limit() -> None:
