@@ -32,10 +32,11 @@ class WindowPhrase:
 def read_window(text: str, *, now_s: float, zone: ZoneInfo) -> WindowPhrase | None:
     """The window that `text` speaks of, or None where it speaks of none.
 
-    Raises AskError for a window that is empty, reversed, in the future or longer than seven days, and for dates that
-    do not exist.
+    Raises AskError for a window that is empty, reversed, in the future or longer than seven days, for dates that do
+    not exist, and for a number after a word such as "since" or "last" that looks like a time and is none.
     """
     text = text[:_LONGEST_TEXT]
+    _refuse_what_only_looks_like_a_time(text)
     now = datetime.fromtimestamp(now_s, UTC)
     for pattern, read in _PHRASES:
         if found := pattern.search(text):
@@ -48,15 +49,23 @@ def read_window(text: str, *, now_s: float, zone: ZoneInfo) -> WindowPhrase | No
 def read_overrides(text: str) -> tuple[dict[str, str], str]:
     """The `service= env= namespace= since= until=` parts of a question (values may be quoted), and the rest of it.
 
-    A key said twice counts as said last.
+    A key said twice counts as said last. Raises AskError for a key that nothing follows.
     """
     overrides = {found.group(1).lower(): _unquoted(found.group(2)) for found in _OVERRIDE.finditer(text)}
-    return overrides, " ".join(_OVERRIDE.sub(" ", text).split())
+    rest = _OVERRIDE.sub(" ", text)
+    if lost := _KEY.search(rest):
+        key = lost.group(1).lower()
+        raise AskError(_CODES[key], f"Nothing follows {key}= in the question.", f"Write {key}=… or leave it away.")
+    return overrides, " ".join(rest.split())
 
 
 _LONGEST_TEXT = 4_000  # characters; nobody says a time later than that
+_CODES = {"service": "ASK-010", "env": "ASK-011", "namespace": "ASK-011", "since": "ASK-030", "until": "ASK-030"}
+_KEY = re.compile(rf"(?<![\w.\-])({'|'.join(_CODES)})=(?=[\s\"'“”]|$)", re.IGNORECASE)
 _OVERRIDE = re.compile(
-    r"(?<![\w.\-])(service|env|namespace|since|until)=(\"[^\"]*\"|'[^']*'|“[^”]*”|[^\s\"'“”]+)", re.IGNORECASE
+    rf"(?<![\w.\-])({'|'.join(_CODES)})=\s{{0,5}}(?!(?:{'|'.join(_CODES)})=)"
+    r"(\"[^\"]*\"|'[^']*'|“[^”]*”|[^\s\"'“”]+)",
+    re.IGNORECASE,
 )
 
 
@@ -68,7 +77,7 @@ def _unquoted(value: str) -> str:
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _UNIT = r"(?:seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|[smhdw])(?![A-Za-z])"
-_AMOUNT = r"(?:half an|an?|one|two|three|four|five|six|ten|couple of|a couple of|few|a few|\d{1,6}(?:\.\d{1,3})?)"
+_AMOUNT = r"(?:half an|an?|one|two|three|four|five|six|ten|couple of|a couple of|few|a few|\d{1,15}(?:\.\d{1,3})?)"
 _DURATION = rf"{_AMOUNT}[ -]?{_UNIT}(?:[ ,]{{0,2}}(?:and )?\d{{1,4}} ?{_UNIT})?"
 _NUMBERS = {
     "half an": 0.5,
@@ -313,28 +322,42 @@ def _part_of_day(reader: _Reader, found: re.Match[str]) -> Bounds:
 
 def _override(reader: _Reader, found: re.Match[str]) -> Bounds:
     """`since=… until=…`, either of which may be a moment or a length of time back from now."""
-    since, until = found["since"], found["until"]
-    end = reader.now if until is None else _overriding(reader, until, late=True)
-    return (end - timedelta(hours=1) if since is None else _overriding(reader, since)), end
+    until = _Spoken(exact=reader.now) if found["until"] is None else reader.past(_overriding(reader, found["until"]))
+    end = reader.place(until, late=True)
+    said = found.groupdict().get("since")
+    if said is None:
+        return end - timedelta(hours=1), end
+    since = _overriding(reader, said)
+    if until.day is not None and since.day is None and since.exact is None:
+        # The same day: taking the day before would turn two swapped times into a window of most of a day.
+        since = _Spoken(day=until.day, at=since.at, offset=since.offset, next_day=since.next_day)
+    return reader.place(reader.past(since)), end
 
 
-def _overriding(reader: _Reader, text: str, *, late: bool = False) -> datetime:
+def _until(reader: _Reader, found: re.Match[str]) -> Bounds:
+    end = reader.place(reader.past(reader.moment(found["first"])), late=True)
+    reader.assume("The window is the hour before the time.")
+    return end - timedelta(hours=1), end
+
+
+def _overriding(reader: _Reader, text: str) -> _Spoken:
     text = text.strip(" \t\"'“”,")
     if re.fullmatch(_DURATION_ALONE, text):
-        return reader.now - _duration(text)
+        return _Spoken(exact=reader.now - _duration(text))
     if not _MOMENT_ALONE.fullmatch(text):
         raise AskError(
             "ASK-030", f'"{text[:40]}" is not a time.', "Write since=14:00, since=2h or since=2026-11-18T10:00Z."
         )
-    return reader.place(reader.past(reader.moment(text)), late=late)
+    return reader.moment(text)
 
 
 _DURATION_ALONE = _phrase(_DURATION)
 _MOMENT_ALONE = _phrase(_MOMENT)
 _VALUE = rf"\"[^\"]*\"|'[^']*'|{_DURATION}|{_MOMENT}|[^\s=]+"
 _PHRASES: tuple[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], Bounds]], ...] = (
+    (_phrase(rf"(?<![\w.-])until=(?P<until>{_VALUE}) since=(?P<since>{_VALUE})"), _override),
     (_phrase(rf"(?<![\w.-])since=(?P<since>{_VALUE})(?: until=(?P<until>{_VALUE}))?"), _override),
-    (_phrase(rf"(?<![\w.-])until=(?P<until>{_VALUE})(?: since=(?P<since>{_VALUE}))?"), _override),
+    (_phrase(rf"(?<![\w.-])until=(?P<until>{_VALUE})"), _override),
     (
         _phrase(
             rf"{_EDGE}(?:on )?(?P<day>{_DAY}),? (?:from |between )?(?P<first>{_TIME}|{_HOUR}){_TO}(?P<last>{_TIME}|{_HOUR})"
@@ -359,7 +382,14 @@ _PHRASES: tuple[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], Bounds
         ),
         _last,
     ),
-    (_phrase(rf"{_EDGE}for (?:about )?(?:the )?(?P<length>{_DURATION})"), _last),
+    (_phrase(rf"{_EDGE}(?:for|since) (?:about )?(?:the )?(?P<length>{_DURATION})"), _last),
+    (
+        _phrase(
+            rf"{_EDGE}(?:until|till|before) (?:about |around )?"
+            rf"(?P<first>{_STAMP}|{_DAY},? (?:at )?{_TIME}|{_TIME}(?: (?:on )?{_DAY})?|{_AGO})"
+        ),
+        _until,
+    ),
     (_phrase(rf"{_EDGE}(?P<length>{_DURATION}) ago\b"), _last),
     (
         _phrase(r"\b(?P<which>this|last|yesterday|today|tonight)\b(?: (?P<part>morning|afternoon|evening|night))\b"),
@@ -376,6 +406,35 @@ _PHRASES: tuple[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], Bounds
 
 
 # --- what cannot be a window -----------------------------------------------------------------------------------------
+
+# Words that a time follows, and the shapes of what is meant as one. Ordinary words may follow them too ("since the
+# deploy", "last 5 deploys", "past 500ms", "up to 10.0.0.1:80"): those shapes are not here.
+_SIGNED = rf"[+−-] ?\d{{1,20}}(?: ?{_UNIT})?"
+_LENGTH = rf"\d{{1,20}}(?:[.,]\d{{1,20}})?[ -]?{_UNIT}\w{{0,20}}"
+_ALONE = r"\d{1,8}(?= ?[?!.,;]{0,3} ?$)"
+_LIKE_A_CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?(?![\w:]|\.\d)|\d{1,3} ?[ap]m\b"
+_LOOSE_CLOCK = r"\d{1,4}:\d{1,4}[\w:]{0,20}|\d{1,3} ?[ap]m\b"
+_OTHER_DATE = r"\d{1,2}[./]\d{1,2}[./]\d{4}\b|\d{4}/\d{1,2}/\d{1,2}\b|\d{1,2}/\d{1,2}\b"
+_LOOK_LIKE_TIMES = (
+    _phrase(
+        rf"{_EDGE}(?:last|previous) (?P<said>{_SIGNED}|{_LENGTH}|{_LOOSE_CLOCK}|{_ALONE}|\d{{1,8}} (?:month|year)s?\b)"
+    ),
+    _phrase(rf"{_EDGE}past (?P<said>{_SIGNED}|{_LENGTH}|\d{{1,8}} (?:month|year)s?\b)"),
+    _phrase(
+        rf"{_EDGE}(?:since|until|till) (?:about |around )?"
+        rf"(?P<said>{_SIGNED}|{_LENGTH}|{_LOOSE_CLOCK}|{_OTHER_DATE}|{_ALONE})"
+    ),
+    _phrase(
+        rf"{_EDGE}(?:(?:from|to|between|and|at|around|after|before|today|yesterday|\d{{4}}-\d{{2}}-\d{{2}}) "
+        rf"|\d{{4}}-\d{{2}}-\d{{2}}T)(?P<said>{_LIKE_A_CLOCK})"
+    ),
+)
+
+
+def _refuse_what_only_looks_like_a_time(text: str) -> None:
+    for found in (found for pattern in _LOOK_LIKE_TIMES for found in pattern.finditer(text)):
+        if not (_MOMENT_ALONE.fullmatch(found["said"]) or _DURATION_ALONE.fullmatch(found["said"])):
+            raise AskError("ASK-030", f"“{' '.join(found.group().split())[:60]}” is not a time.", _EXAMPLES)
 
 
 def _checked(reader: _Reader, start: datetime, end: datetime, found: re.Match[str]) -> WindowPhrase:
