@@ -160,7 +160,7 @@ def _heard(story: str, question: Question) -> str:
         return escape(HELP_TEXT)
     if story == translate.CHANGES:
         return "Looking up what changed."
-    return f"Looking into “{escape(clip(question.text, 300))}”. The answer comes in this channel."
+    return f"Looking into “{escape(clip(question.text, 300))}”."
 
 
 def _private(text: str) -> dict[str, Any]:
