@@ -147,7 +147,24 @@ async def test_a_service_that_is_named_narrows_the_list() -> None:
     source = Changes(held=[change("a", 60), change("b", 60, service="web"), change("c", 60, service=None)])
 
     assert [line.split()[3] for line in (await told("2h web", source))[1:]] == ["b"]
-    assert len((await told("2h nothing-like-it", source))[1:]) == 3
+    assert [line.split()[3] for line in (await told("since=2h service= WEB", source))[1:]] == ["b"]
+
+
+@pytest.mark.parametrize("text", ["foo", "2h nothing-like-it", "cart 5x", "cart env=prod", "foo 2h"])
+async def test_a_word_that_is_neither_a_time_nor_a_service_is_refused_with_what_there_is(text: str) -> None:
+    source = Changes(held=[change("a", 60), change("b", 60, service="web"), change("c", 60, service=None)])
+
+    (line,) = await told(text, source)
+
+    assert re.match(r"“[^”]+” is neither a time nor a service that changed from ⟦t:\d+⟧ to ⟦t:\d+⟧\. Write ", line)
+    assert line.endswith("Changed: cart, web.")
+
+
+@pytest.mark.parametrize("text", ["last -5m", "since 25:00", "cart until=10:00 since=11:00", "service="])
+async def test_a_time_that_cannot_be_is_refused_instead_of_listing_all(text: str) -> None:
+    (line,) = await told(text, HOURS)
+
+    assert "changes from" not in line
 
 
 async def test_a_long_list_keeps_the_newest_and_says_so() -> None:
