@@ -44,6 +44,9 @@ _EXPLAINABLE = {
 # What a caller can feel of its callee. Being busy is not yet answering badly, so the rest explains a third as well.
 _FELT_BY_CALLERS = frozenset(_TELLING) - {Signal.CPU, Signal.MEMORY, Signal.RUNTIME, Signal.OTHER, Signal.TRAFFIC}
 _UNFELT = 0.3
+_WAITED_FOR = 0.9  # a caller that only waits has hardly another reason than the store it waits for
+# What tells how a service answers; a store seldom has any of it.
+_ANSWERS = frozenset({Signal.LATENCY, Signal.ERRORS, Signal.CALL_LATENCY, Signal.CALL_ERRORS})
 _HARMLESS = 0.15  # a departure the good way (fewer errors, less CPU) is mostly a consequence of something else
 ABNORMAL = 0.3  # blame from which a service counts as in trouble: one telling departure of about six scales
 _FADING = 0.5  # each further kind of signal counts half of the one before: agreement helps, quantity does not
@@ -162,9 +165,11 @@ def _explains(court: _Court, caller: str, mine: Sequence[Reading], callee: Blame
     if callee.trouble < ABNORMAL:
         return 0.0
     answers = _fuse((r for r in callee.readings if r.signal in _FELT_BY_CALLERS), 0.0)
-    enough = min(1.0, max(answers, _UNFELT * callee.trouble) / (2 * ABNORMAL))
+    waited = _waited_for(mine, callee.readings)
+    enough = min(1.0, max(answers, (1.0 if waited else _UNFELT) * callee.trouble) / (2 * ABNORMAL))
+    link = court.calls.link(caller, callee.service)
     share = (
-        court.calls.link(caller, callee.service)
+        (max(link, _WAITED_FOR) if waited else link)
         * enough
         * min(_time_share(mine, callee.readings), _failure_share(mine, callee.readings))
     )
@@ -172,6 +177,21 @@ def _explains(court: _Court, caller: str, mine: Sequence[Reading], callee: Blame
     if began is not None and its is not None and its > began + court.tolerance_s:
         share *= 0.4
     return min(1.0, share)
+
+
+def _waited_for(mine: Sequence[Reading], others: Sequence[Reading]) -> bool:
+    """Whether a caller does nothing but wait for a callee whose answers nobody times, most often a store.
+
+    It answers late and is not busier, and failures are the smaller part; what the callee says of itself must do then.
+    """
+    if any(r.signal in _ANSWERS for r in others):
+        return False
+    most = dict.fromkeys((Signal.LATENCY, Signal.ERRORS, Signal.CPU), 0.0)
+    for reading in mine:
+        if reading.signal in most and reading.rising:
+            most[reading.signal] = max(most[reading.signal], reading.strength)
+    late, failed, busy = most.values()
+    return late >= _CLEARLY_TELLING and late > failed and busy < _CLEARLY_TELLING
 
 
 def _time_share(mine: Sequence[Reading], others: Sequence[Reading]) -> float:

@@ -381,3 +381,19 @@ def test_a_surge_is_not_pinned_on_an_innocent_setting() -> None:
     assert headline(ranking) == ("front", Fault.TRAFFIC_SURGE)
     assert ranking.cause is not None
     assert ranking.cause.change is None
+
+
+def test_a_store_at_work_explains_a_caller_that_only_waits_and_its_innocent_deploy() -> None:
+    incident = Incident().series("payments", Signal.LATENCY, 0.05, 2.6, unit="s", measure="latency p95")
+    incident.series("payments", Signal.SATURATION, 0.07, 0.6, unit="ratio", measure="connections in use")
+    incident.logs("payments", "slow request took <*> ms", 0, 300, level="warn")
+    incident.change("payments", 2)
+    incident.series("checkout", Signal.LATENCY, 0.12, 2.9, unit="s", measure="latency p95")
+    incident.series("bank", Signal.CPU, 0.58, 0.76, unit="cores", measure="CPU")
+    incident.series("bank", Signal.OTHER, 3, 11, unit="/s", measure="locks")
+
+    ranking = rank(scope(), quiet(incident, ("front", "search", "stock")).evidence)
+
+    assert headline(ranking) == ("bank", Fault.SLOW_DEPENDENCY)
+    assert ranking.cause is not None
+    assert ranking.cause.change is None
