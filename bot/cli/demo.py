@@ -20,7 +20,7 @@ from bot.demo.workspace.driver import Workspace
 from bot.demo.workspace.state import Message
 from bot.demo.workspace.terminal import render_thread
 from bot.errors import AskError
-from bot.ports import Sources
+from bot.ports import Journal, Sources
 from bot.settings import read_settings
 from handlers.slack.actions import APPROVE
 
@@ -42,12 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def once(topology: Topology, seed: int, fault: str, text: str | None) -> str:
-    """One question in #incidents, its thread, and an approval, as text for a terminal."""
+    """One question in #incidents, and what came of it as text for a terminal: its thread and an approval, or what only
+    the asker was told. Raises AskError when that takes too long."""
     simulated = Shop(topology, seed, fault, now_s=time.time())
     with tempfile.TemporaryDirectory(prefix="groundwire-demo-") as home:
         async with Workspace() as workspace:
             zone = ZoneInfo(workspace.state.users[ASKER].tz)
-            asked = text or question(simulated, zone)
+            asked = question(simulated, zone) if text is None else text
             environ = {
                 "GROUNDWIRE_HOME": home,
                 "GROUNDWIRE_PORT": "0",
@@ -56,8 +57,11 @@ async def once(topology: Topology, seed: int, fault: str, text: str | None) -> s
                 "SLACK_APP_TOKEN": workspace.app_token,
             }
             settings = read_settings(environ, working_directory=Path(home))
-            async with running(settings, _sources(simulated)):
-                thread = await _conversation(workspace, asked)
+            async with running(settings, _sources(simulated)) as bot:
+                try:
+                    thread = await _conversation(workspace, bot.ports.journal, asked)
+                except TimeoutError as error:
+                    raise AskError("ASK-001", "The demo did not come to an end in time.", "Try it again.") from error
                 head = f"# {CHANNEL} · Ana types: /debug {asked}\n"
                 return head + render_thread(thread, tz=zone, names=workspace.names)
 
@@ -71,10 +75,16 @@ def _sources(simulated: Shop) -> Sources:
     )
 
 
-async def _conversation(workspace: Workspace, asked: str) -> Sequence[Message]:
-    """The thread after the report, and after somebody approved its first suggestion where it has one."""
+async def _conversation(workspace: Workspace, journal: Journal, asked: str) -> Sequence[Message]:
+    """The thread after the report, and after somebody approved its first suggestion where it has one.
+
+    What was answered to the asker alone has no thread: then it is that.
+    """
     await workspace.command(ASKER, CHANNEL, "/debug", asked)
-    await workspace.wait_for(lambda: bool(_root(workspace)) and _finished(workspace), timeout_s=ANSWER_S)
+    for key in await journal.unfinished():
+        await journal.wait(key, timeout_s=ANSWER_S)
+    if not workspace.messages(CHANNEL):
+        return workspace.ephemerals(ASKER)
     proposed = [m for m in _thread(workspace) if _button(m)]
     if proposed:
         await workspace.click(APPROVER, proposed[0], APPROVE)
@@ -82,17 +92,8 @@ async def _conversation(workspace: Workspace, asked: str) -> Sequence[Message]:
     return _thread(workspace)
 
 
-def _root(workspace: Workspace) -> Sequence[Message]:
-    return workspace.messages(CHANNEL)[-1:]
-
-
 def _thread(workspace: Workspace) -> Sequence[Message]:
-    return workspace.thread(CHANNEL, _root(workspace)[0].ts)
-
-
-def _finished(workspace: Workspace) -> bool:
-    """The root message is edited last, when the report and its suggestions stand below it."""
-    return "Done" in str(_root(workspace)[0].blocks)
+    return workspace.thread(CHANNEL, workspace.messages(CHANNEL)[-1].ts)
 
 
 def _button(message: Message) -> bool:

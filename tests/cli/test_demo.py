@@ -33,6 +33,27 @@ async def test_a_quiet_shop_can_be_asked_about_in_other_words(tmp_path: Path) ->
     assert "no model used" in done.out
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("help", "Ask in plain words what is broken"),
+        ("   ", "Ask in plain words what is broken"),
+        ("changes 2h", " changes from "),
+        ("checkout last 9999h", "The time window is longer than 7 days."),
+        ("checkout last -5m", "“last -5m” is not a time."),
+        ("service=zzz", "No service called “zzz” is known."),
+    ],
+)
+async def test_what_starts_no_investigation_is_answered_at_once(tmp_path: Path, asked: str, told: str) -> None:
+    began_s = time.monotonic()
+
+    done = await groundwire(tmp_path, "demo", "--once", "--ask", asked)
+
+    assert (done.code, done.err) == (0, "")
+    assert told in " ".join(done.out.split())
+    assert time.monotonic() - began_s < 30
+
+
 def test_the_faults_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--fault", "list"]) == 0
 
