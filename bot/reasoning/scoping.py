@@ -25,6 +25,8 @@ ALERT_LEAD_S = 600.0
 NEIGHBOURS_MAX = 24
 # A typo is close enough at this similarity (difflib's ratio): one or two letters in a name of eight.
 _CLOSE = 0.8
+# Asked back only below that: at least so alike that a person sees why, `order-service` and `orders`.
+_SIMILAR = 0.6
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]|[A-Za-z0-9]")
 _SERVICE_LABELS_OF_ALERTS = (
     "service",
@@ -50,12 +52,20 @@ class Surroundings:
 
 
 def understand(
-    question: Question, around: Surroundings, *, now_s: float, alerts: Sequence[Alert] = (), before: Scope | None = None
+    question: Question,
+    around: Surroundings,
+    *,
+    now_s: float,
+    alerts: Sequence[Alert] = (),
+    told: Sequence[str] = (),
+    before: Scope | None = None,
 ) -> Scope:
     """The scope of a question.
 
     `alerts` are those of the message the bot was asked under: their labels and start time stand in where the words say nothing.
     `before` is the scope of an earlier ask in the thread, whose parts stay unless the words change them.
+    `told` is what people wrote in the thread, first message first: a service it names stands in where nothing else names one.
+    Nothing else is read from it.
     Raises AskError for a service, environment or window that cannot be.
     """
     zone = zone_of(question.asker_zone)
@@ -63,12 +73,14 @@ def understand(
     phrase = _phrase(overrides, words, now_s, zone)
     rest = words if phrase is None else words[: phrase.start] + " " + words[phrase.end :]
     assumptions: list[str] = [_alert_said(alerts)] if alerts else []
-    service = _service(overrides, rest, around, alerts, before, assumptions)
+    service = _service(overrides, rest, around, alerts, told, before, assumptions)
+    near = neighbours(service, around)
+    assumptions += _left_aside(service, near, around)
     environment = _choice("env", overrides, rest, around.environments, before.environment if before else None, alerts)
     window = _window(phrase, alerts, before, now_s, assumptions)
     return Scope(
         service=service,
-        neighbours=neighbours(service, around),
+        neighbours=near,
         edges=around.edges,
         environment=environment,
         namespace=_choice("namespace", overrides, "", around.namespaces, before.namespace if before else None, alerts),
@@ -174,6 +186,7 @@ def _service(
     words: str,
     around: Surroundings,
     alerts: Sequence[Alert],
+    told: Sequence[str],
     before: Scope | None,
     assumptions: list[str],
 ) -> str | None:
@@ -195,9 +208,26 @@ def _service(
                 return alert.labels[label]
     if before is not None:
         return before.service
+    names = {_plain(s): s for s in around.services}
+    for text in told:
+        found = _exact(text, names)
+        if found is not None:
+            assumptions.append(f"{found[0]} is taken from the thread.")
+            return found[0]
     if around.services:
-        assumptions.append("No service was named, so every service is looked at.")
+        every = len(around.services) <= NEIGHBOURS_MAX  # else what is left aside is said, too
+        assumptions.append(f"No service was named{', so every service is looked at' if every else ''}.")
     return None
+
+
+def _left_aside(service: str | None, near: Sequence[str], around: Surroundings) -> list[str]:
+    """Says that services are out of scope, where some are."""
+    others = len(set(around.services) - {service, *near})
+    if not others:
+        return []
+    if service is None:
+        return [f"Only the first {len(near)} services are looked at, {others} are not."]
+    return [f"Only {service}, what it calls and who calls it are looked at; {others} other services are not."]
 
 
 def _known(asked: str, around: Surroundings) -> str:
@@ -206,7 +236,7 @@ def _known(asked: str, around: Surroundings) -> str:
         return named[0]
     if not around.services:  # no source could tell any: then the asker's word is the best there is
         return asked
-    close = difflib.get_close_matches(asked, around.services, n=3, cutoff=0.4)
+    close = difflib.get_close_matches(asked, around.services, n=3, cutoff=_SIMILAR)
     some = ", ".join(around.services[:12]) + (" and more" if len(around.services) > 12 else "")
     hint = f"Did you mean {', '.join(close)}?" if close else f"Known: {some}."
     raise AskError("ASK-010", f"No service called “{asked}” is known.", hint)
@@ -218,18 +248,25 @@ def _named_service(words: str, around: Surroundings) -> tuple[str, str] | None:
     aliases = {
         _plain(alias): service for alias, service in (around.aliases or {}).items() if service in around.services
     }
-    tokens = _WORD.findall(words)
-    pairs = [f"{a} {b}" for a, b in itertools.pairwise(tokens)]
-    for token in (*pairs, *tokens):  # "orders db" before "orders"
-        exact = names.get(_plain(token)) or aliases.get(_plain(token))
-        if exact:
-            return exact, token if _plain(token) in aliases else exact
-    for token in tokens:
+    exact = _exact(words, {**aliases, **names})
+    if exact is not None:
+        service, token = exact
+        return service, token if _plain(token) in aliases else service
+    for token in _WORD.findall(words):
         if len(token) >= 4:  # shorter words resemble too many names
             close = difflib.get_close_matches(_plain(token), list(names), n=1, cutoff=_CLOSE)
             if close:
                 return names[close[0]], token
     return None
+
+
+def _exact(words: str, names: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first name in the words, of the plain names given, as the service it stands for and the words that said it."""
+    tokens = _WORD.findall(words)
+    pairs = [f"{a} {b}" for a, b in itertools.pairwise(tokens)]
+    said = (token for token in (*pairs, *tokens) if _plain(token) in names)  # "orders db" before "orders"
+    token = next(said, None)
+    return (names[_plain(token)], token) if token is not None else None
 
 
 def _plain(name: str) -> str:

@@ -138,16 +138,23 @@ async def _understand(
                 "Answering this needs a language model, and none is configured.",
                 "Without one a follow-up can change the service, the environment or the time, and the looks are taken again.",
             )
-        return to_json(_scope(question, around, alerts, before, now_s))
+        told = [message.text for message in messages if not message.from_app]
+        return to_json(_scope(question, around, alerts, told, before, now_s))
     except AskError as error:
         await _whisper(ports, question, f"{error.message} {error.remedy}")
         return None
 
 
 def _scope(
-    question: Question, around: Surroundings, alerts: Sequence[Alert], before: Investigation | None, now_s: float
+    question: Question,
+    around: Surroundings,
+    alerts: Sequence[Alert],
+    told: Sequence[str],
+    before: Investigation | None,
+    now_s: float,
 ) -> Scope:
-    return understand(question, around, now_s=now_s, alerts=alerts, before=before.scope if before else None)
+    earlier = before.scope if before else None
+    return understand(question, around, now_s=now_s, alerts=alerts, told=told, before=earlier)
 
 
 async def _open(
@@ -277,17 +284,22 @@ async def _publish(ports: Ports, investigation: Investigation) -> None:
 
 
 def _ownership(ports: Ports, scope: Scope, ranking: Ranking, evidence: Sequence[Evidence]) -> Ownership:
-    """Owner and runbook of the faulty service.
+    """Owner of the faulty service, and its runbook or else that of the service asked about; never another's.
 
-    Where none is configured an alert's own runbook stands in: first one of that service, then the first there is, which is
-    that of the alert somebody asked under.
+    Where none is configured the runbook of an alert that names the service stands in.
     """
-    service = ranking.cause.service if ranking.cause else scope.service
-    configured = ports.ownership.get(service or "", Ownership())
+    services = [s for s in (ranking.cause.service if ranking.cause else None, scope.service) if s is not None]
     alerts = [alert for one in evidence if isinstance(one.body, AlertsBody) for alert in one.body.alerts]
-    alerts.sort(key=lambda alert: service not in alert.labels.values())
-    runbook = configured.runbook or next((a.runbook_url for a in alerts if a.runbook_url), "")
-    return replace(configured, runbook=runbook)
+    runbooks = (
+        runbook
+        for service in services
+        for runbook in (
+            ports.ownership.get(service, Ownership()).runbook,
+            *(alert.runbook_url for alert in alerts if service in alert.labels.values()),
+        )
+    )
+    owner = ports.ownership.get(services[0], Ownership()) if services else Ownership()
+    return replace(owner, runbook=next(filter(None, runbooks), ""))
 
 
 async def _whisper(ports: Ports, question: Question, text: str) -> None:

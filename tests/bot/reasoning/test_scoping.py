@@ -97,6 +97,54 @@ def test_a_service_that_is_not_known_is_refused_with_those_that_are() -> None:
     assert far.value.remedy == "Known: cart, checkout, frontend, orders, orders-db, payments."
 
 
+def test_a_service_that_resembles_none_is_not_guessed() -> None:
+    with pytest.raises(AskError) as caught:
+        scope("service=nope")
+
+    assert caught.value.remedy.startswith("Known: ")
+
+
+@pytest.mark.parametrize(
+    ("told", "service"),
+    [
+        (["orders is failing", "payments too?"], "orders"),
+        (["hello", "payments too?"], "payments"),
+        (["ordrs is failing", "the till hangs"], None),
+        (["since 14:00 in staging"], None),
+        ([], None),
+    ],
+)
+def test_a_service_named_in_the_thread_by_its_exact_name_is_meant_and_that_is_said(
+    told: list[str], service: str | None
+) -> None:
+    found = scope("what happened?", told=told)
+
+    assert found.service == service
+    assert (f"{service} is taken from the thread." in found.assumptions) is (service is not None)
+    assert (found.environment, found.window.duration_s) == (None, 3600)
+
+
+def test_words_alerts_and_the_earlier_scope_win_over_the_thread() -> None:
+    told = ["orders is failing"]
+
+    assert scope("checkout is slow", told=told).service == "checkout"
+    assert scope("what is this?", told=told, alerts=[ALERT]).service == "payments"
+    assert scope("last 2h", told=told, before=scope("cart is slow")).service == "cart"
+
+
+def test_services_out_of_scope_are_told_of() -> None:
+    apart = replace(AROUND, edges=(*AROUND.edges, Edge(caller="cart", callee="payments")))
+    many = Surroundings(services=tuple(f"s{i:02}" for i in range(NEIGHBOURS_MAX + 3)))
+
+    said = "Only orders, what it calls and who calls it are looked at; 2 other services are not."
+    assert said in scope("orders is slow", apart).assumptions
+    assert not [a for a in scope("checkout is slow").assumptions if a.startswith("Only")]
+    assert scope("help", many).assumptions[:2] == (
+        "No service was named.",
+        f"Only the first {NEIGHBOURS_MAX} services are looked at, 3 are not.",
+    )
+
+
 def test_where_no_source_knows_services_the_askers_word_counts() -> None:
     assert scope("service=anything", Surroundings()).service == "anything"
 

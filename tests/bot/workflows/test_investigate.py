@@ -224,6 +224,38 @@ async def test_owner_and_runbook_come_from_configuration_else_from_the_alert() -
     assert report.ownership == Ownership(owner="#cart", runbook="https://r.test/cart")
 
 
+async def test_the_runbook_is_that_of_the_faulty_service_or_the_one_asked_about_never_anothers() -> None:
+    here = world()
+    other = Alert(name="A", labels={"service": "search"}, annotations={"runbook_url": "https://r.test/search"})
+    asked = Alert(name="B", labels={"service": "web"}, annotations={"runbook_url": "https://r.test/web"})
+    faulty = Alert(name="C", labels={"service": "cart"}, annotations={"runbook_url": "https://r.test/cart"})
+    shown = []
+    for number, alerts in enumerate(([other], [other, asked], [other, asked, faulty])):
+        here.sources = replace(here.sources, alerts=(Alerts(alerts=alerts),))
+        report = await here.ask("web fails", key=f"inv:{number}")
+        assert report is not None
+        assert report.cause is not None
+        assert report.cause.service == "cart"
+        shown.append(report.ownership.runbook)
+
+    assert shown == ["", "https://r.test/web", "https://r.test/cart"]
+
+
+async def test_a_service_that_people_named_in_the_thread_is_the_one_meant() -> None:
+    here = world()
+    here.notifier.threads[Thread(channel_id="C1", ts="1.0")] = (
+        ThreadMessage(at_s=NOW_S - 90, author="Deployer", from_app=True, text="web deployed; service=web env=staging"),
+        ThreadMessage(at_s=NOW_S - 60, author="kim", from_app=False, text="cart is failing env=staging since 5 days"),
+    )
+
+    report = await here.ask("what happened?", thread="1.0")
+
+    assert report is not None
+    assert (report.scope.service, report.scope.environment) == ("cart", "prod")
+    assert report.scope.window.duration_s == 3600
+    assert "cart is taken from the thread." in report.scope.assumptions
+
+
 async def test_a_follow_up_goes_on_counting_and_reports_on_its_own_evidence() -> None:
     here = world()
     first = await here.ask("cart fails")
@@ -340,7 +372,7 @@ async def test_allowed_channels_are_the_only_ones() -> None:
     ("text", "said"),
     [
         ("service=zzz", "Known: cart, web."),
-        ("service=crat-db", "Did you mean cart"),
+        ("service=crate", "Did you mean cart"),
         ("env=nowhere", "Known: prod."),
         ("cart since 30 days ago", "longer than 7 days"),
     ],
