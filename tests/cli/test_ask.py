@@ -1,7 +1,10 @@
 """`groundwire ask`: the same report without Slack."""
 
 import json
+import re
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -28,6 +31,7 @@ async def backends() -> AsyncIterator[Backends]:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_question_gets_the_report_that_slack_would_show(backends: Backends, tmp_path: Path) -> None:
     asked = question(backends.shop, ZoneInfo("UTC"))
+    began_s = time.time()
 
     done = await groundwire(tmp_path, "ask", asked, PROMETHEUS_URL=backends.prometheus, LOKI_URL=backends.loki)
 
@@ -37,6 +41,33 @@ async def test_a_question_gets_the_report_that_slack_would_show(backends: Backen
     assert f"{truth.services[0]}: {truth.fault.value}" in done.out
     assert "[E" in done.out
     assert "no model used" in done.out
+    hours = {f"{datetime.fromtimestamp(at_s, UTC):%H:%M}" for at_s in (began_s, time.time())}
+    assert done.out.splitlines()[0].split()[1] in hours
+    assert not any(button in done.out for button in ("[Approve]", "[Reject]", "[Show E", "[Helpful]"))
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_changes_are_listed_as_in_slack(backends: Backends, tmp_path: Path) -> None:
+    done = await groundwire(tmp_path, "ask", "changes 2h", PROMETHEUS_URL=backends.prometheus)
+
+    assert (done.code, done.err) == (0, "")
+    assert re.search(r"^\d+ changes from \d\d:\d\d to \d\d:\d\d", done.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("asked", ["", "  ", "help", " HELP "])
+async def test_help_is_given_without_any_configuration(tmp_path: Path, asked: str) -> None:
+    done = await groundwire(tmp_path, "ask", asked)
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("Ask in plain words what is broken")
+
+
+@pytest.mark.parametrize("option", [("--json",), ("--save", "incident")])
+async def test_what_has_no_report_is_neither_json_nor_saved(tmp_path: Path, option: tuple[str, ...]) -> None:
+    done = await groundwire(tmp_path, "ask", "changes 2h", *option)
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("ASK-001: ")
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -84,11 +115,11 @@ async def test_a_place_that_cannot_be_written_to_is_named(backends: Backends, tm
     assert done.err.startswith("CFG-016: ")
 
 
-async def test_sources_that_are_down_make_a_report_of_gaps(tmp_path: Path) -> None:
+async def test_sources_that_are_all_down_make_a_report_of_gaps_and_a_problem(tmp_path: Path) -> None:
     async with running_loki(fake_loki(auth_enabled=True)) as loki:
         done = await groundwire(tmp_path, "ask", "checkout is slow", "--json", PROMETHEUS_URL=NOWHERE, LOKI_URL=loki)
 
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (1, "")
     report = from_json(Report, json.loads(done.out)["report"])
     assert report.cause is None
     gaps = {gap.what.split(":")[0]: gap for gap in report.gaps}
