@@ -9,7 +9,7 @@ from tests.stories.incident import Told, ask_about
 
 SEEDS = (1, 2, 3, 4, 5)
 # A topology nobody looked at while the rules were written; one that was looked at is replaced by another number.
-UNSEEN = 90217
+UNSEEN = 60613
 ENOUGH = 42  # of 48: the share of incidents in which a wrong headline is still rare enough to be trusted
 
 
