@@ -8,8 +8,9 @@ import dataclasses
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 from urllib.parse import urlsplit
@@ -187,46 +188,96 @@ class Settings:
         return self.home / "groundwire.db"
 
 
+@dataclass(slots=True)
+class _Problems:
+    """Every problem met while reading, so that the doctor can tell them all at once."""
+
+    found: list[ConfigError] = field(default_factory=list)
+
+    def read(self, read: Callable[[], T], otherwise: T) -> T:
+        """What `read` gives; `otherwise`, and the problem kept, where it raises ConfigError."""
+        try:
+            return read()
+        except ConfigError as error:
+            self.found.append(error)
+            return otherwise
+
+    def passes(self, check: Callable[[], None]) -> bool:
+        """False, and the problem kept, where `check` raises ConfigError."""
+        try:
+            check()
+        except ConfigError as error:
+            self.found.append(error)
+            return False
+        return True
+
+
 def read_settings(environ: Mapping[str, str], *, working_directory: Path) -> Settings:
     """The settings. Raises ConfigError that names the key and how to fix it."""
-    home = _path("GROUNDWIRE_HOME", environ.get("GROUNDWIRE_HOME") or "~/.groundwire")
-    config = _config_path(environ, home, working_directory)
-    file = _with_shorthands(_read_file(config) if config else File(), environ)
-    _check(file)
+    settings, problems = survey_settings(environ, working_directory=working_directory)
+    for problem in problems:
+        raise problem
+    return settings
+
+
+def survey_settings(environ: Mapping[str, str], *, working_directory: Path) -> tuple[Settings, tuple[ConfigError, ...]]:
+    """The settings as far as they can be used, and every problem of the others.
+
+    In place of what is wrong stands the default; a source that is wrong is left away, and so is a wrong address of Slack.
+    """
+    problems = _Problems()
+    home = problems.read(
+        lambda: _path("GROUNDWIRE_HOME", environ.get("GROUNDWIRE_HOME") or "~/.groundwire"),
+        working_directory / ".groundwire",
+    )
+    config = problems.read(lambda: _config_path(environ, home, working_directory), None)
+    file = problems.read(lambda: _read_file(config) if config else File(), File())
     slack_api_url = environ.get("GROUNDWIRE_SLACK_API_URL") or "https://slack.com/api/"
-    _check_url("GROUNDWIRE_SLACK_API_URL", slack_api_url)
-    return Settings(
+    settings = Settings(
         home=home,
         config=config,
         host=environ.get("GROUNDWIRE_HOST") or "127.0.0.1",
-        port=_port(environ.get("GROUNDWIRE_PORT") or "8080"),
-        log_level=_log_level(environ.get("GROUNDWIRE_LOG_LEVEL") or "info"),
-        slack_api_url=slack_api_url,
+        port=problems.read(lambda: _port(environ.get("GROUNDWIRE_PORT") or "8080"), 8080),
+        log_level=problems.read(lambda: _log_level(environ.get("GROUNDWIRE_LOG_LEVEL") or "info"), "info"),
+        slack_api_url=slack_api_url
+        if problems.passes(lambda: _check_url("GROUNDWIRE_SLACK_API_URL", slack_api_url))
+        else "",
         slack_bot_token=environ.get("SLACK_BOT_TOKEN", ""),
         slack_app_token=environ.get("SLACK_APP_TOKEN", ""),
         slack_signing_secret=environ.get("SLACK_SIGNING_SECRET", ""),
         prometheus_url=environ.get("PROMETHEUS_URL", ""),
         loki_url=environ.get("LOKI_URL", ""),
-        file=file,
+        file=_usable(_with_shorthands(file, environ), problems),
     )
+    return settings, tuple(problems.found)
 
 
 def check_slack(settings: Settings) -> None:
     """Raises ConfigError unless Slack can be reached with what is set."""
+    for problem in slack_problems(settings):
+        raise problem
+
+
+def slack_problems(settings: Settings) -> tuple[ConfigError, ...]:
+    """What keeps the bot from Slack with what is set."""
+    return tuple(_slack_problems(settings))
+
+
+def _slack_problems(settings: Settings) -> Iterator[ConfigError]:
     for key, value, prefix in (
         ("SLACK_BOT_TOKEN", settings.slack_bot_token, "xoxb-"),
         ("SLACK_APP_TOKEN", settings.slack_app_token, "xapp-"),
     ):
         if value and not value.startswith(prefix):
-            raise ConfigError(
+            yield ConfigError(
                 "CFG-005", f"{key} does not start with {prefix}.", "Copy it again from the app's page at api.slack.com."
             )
     if not settings.slack_bot_token:
-        raise ConfigError(
+        yield ConfigError(
             "CFG-003", "SLACK_BOT_TOKEN is not set.", "Install the app (docs/slack-setup.md) and set its bot token."
         )
     if not settings.slack_app_token and not settings.slack_signing_secret:
-        raise ConfigError(
+        yield ConfigError(
             "CFG-004",
             "Neither SLACK_APP_TOKEN (Socket Mode) nor SLACK_SIGNING_SECRET (HTTP) is set.",
             "Set one of them: docs/slack-setup.md shows where each is found.",
@@ -355,32 +406,47 @@ def _with_shorthands(file: File, environ: Mapping[str, str]) -> File:
     return file
 
 
-def _check(file: File) -> None:
+def _usable(file: File, problems: _Problems) -> File:
+    """The file without what cannot be used."""
     seen: set[str] = set()
-    for table, sources in (("prometheus", file.prometheus), ("loki", file.loki)):
-        for source in sources:
-            if not source.name or source.name in seen:
-                raise ConfigError(
-                    "CFG-006",
-                    f"Every [[{table}]] needs a name of its own (found “{source.name}”).",
-                    "Give each a `name`.",
-                )
-            seen.add(source.name)
-            _check_source(source)
-    if any(not repository.path for repository in file.git):
+    return dataclasses.replace(
+        file,
+        prometheus=tuple(s for s in file.prometheus if problems.passes(partial(_check_prometheus, s, seen))),
+        loki=tuple(s for s in file.loki if problems.passes(partial(_check_source, "loki", s, seen))),
+        git=tuple(repository for repository in file.git if problems.passes(partial(_check_git, repository))),
+        investigations_at_once=file.investigations_at_once
+        if problems.passes(lambda: _at_least_one("investigations_at_once", file.investigations_at_once))
+        else File().investigations_at_once,
+        zone=file.zone if problems.passes(lambda: _check_zone(file.zone)) else File().zone,
+    )
+
+
+def _check_git(repository: GitSettings) -> None:
+    if not repository.path:
         raise ConfigError("CFG-020", "A [[git]] has no path.", "Name the directory of the clone.")
-    for source in file.prometheus:
-        _at_least_one(f"resolution_s of {source.name}", source.resolution_s)
-    _at_least_one("investigations_at_once", file.investigations_at_once)
+
+
+def _check_zone(zone: str) -> None:
     try:
-        ZoneInfo(file.zone)
+        ZoneInfo(zone)
     except (KeyError, ValueError, OSError) as error:
         raise ConfigError(
-            "CFG-011", f"zone “{file.zone[:80]}” is not a time zone.", "Use an IANA name such as Europe/Berlin."
+            "CFG-011", f"zone “{zone[:80]}” is not a time zone.", "Use an IANA name such as Europe/Berlin."
         ) from error
 
 
-def _check_source(source: SourceSettings) -> None:
+def _check_prometheus(source: PrometheusSettings, seen: set[str]) -> None:
+    _check_source("prometheus", source, seen)
+    _at_least_one(f"resolution_s of {source.name}", source.resolution_s)
+
+
+def _check_source(table: str, source: SourceSettings, seen: set[str]) -> None:
+    """Raises ConfigError for the first thing that is wrong with it. `seen` are the names taken before."""
+    if not source.name or source.name in seen:
+        raise ConfigError(
+            "CFG-006", f"Every [[{table}]] needs a name of its own (found “{source.name}”).", "Give each a `name`."
+        )
+    seen.add(source.name)
     _check_url(f"The url of {source.name}", source.url)
     if bool(source.cert_file) != bool(source.key_file):
         raise ConfigError("CFG-008", f"{source.name} has only one of cert_file and key_file.", "Mutual TLS needs both.")

@@ -161,7 +161,7 @@ class LokiSource:
                 "status/buildinfo", {}, lambda said: str(said["version"]), feature="health", deadline_s=deadline_s
             )
         except SourceError as failed:
-            return Health(ok=False, detail=failed.message, remedy=failed.remedy)
+            return Health(ok=False, detail=f"{failed.code} {failed.message}", remedy=failed.remedy)
         return Health(ok=True, detail=f"version {version or 'unknown'}")
 
     async def close(self) -> None:

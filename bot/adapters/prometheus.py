@@ -161,7 +161,7 @@ class PrometheusSource:
         try:
             version = await self._version(timeout_s)
         except SourceError as failed:
-            return Health(ok=False, detail=failed.message, remedy=failed.remedy)
+            return Health(ok=False, detail=f"{failed.code} {failed.message}", remedy=failed.remedy)
         return Health(ok=True, detail=version)
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class SqlStore:
         try:
             version = await self._read(version_of)
         except StoreError as error:
-            return Health(ok=False, detail=error.message, remedy=error.remedy)
+            return Health(ok=False, detail=f"{error.code} {error.message}", remedy=error.remedy)
         dialect = self._opened.dialect
         server = ".".join(str(part) for part in dialect.server_version_info or ())
         return Health(ok=True, detail=f"{dialect.name} {server}, schema {version}")

@@ -78,6 +78,53 @@ async def test_what_is_broken_is_named_with_its_remedy_and_the_rest_is_still_che
     assert any(line.startswith("ok   loki: ") for line in lines)
 
 
+async def test_every_problem_of_the_configuration_is_told_at_once_and_the_rest_is_still_checked(tmp_path: Path) -> None:
+    async with running_loki() as loki:
+        toml = (
+            f'zone = "Middle/Earth"\n[[loki]]\nname = "lines"\nurl = "{loki}"\n[[loki]]\nname = "bad"\nurl = "ftp://x"\n'
+            f'[[loki]]\nname = "locked"\nurl = "{loki}"\nbasic_user = "u"\nbasic_password_env = "NOT_SET"\n'
+        )
+        (tmp_path / "groundwire.toml").write_text(toml)
+        done = await groundwire(
+            tmp_path,
+            "doctor",
+            PROMETHEUS_URL=NOWHERE,
+            GROUNDWIRE_PORT="x",
+            GROUNDWIRE_LOG_LEVEL="loud",
+            GROUNDWIRE_SLACK_API_URL="slack",
+            SLACK_BOT_TOKEN="wrong",
+        )
+
+    assert (done.code, done.err) == (1, "")
+    lines = done.out.splitlines()
+    failed = {line.removeprefix("FAIL ")[: line.index(":") + 4] for line in lines if line.startswith("FAIL ")}
+    assert failed == {
+        *(f"configuration: CFG-{number}" for number in ("007", "011", "012", "013")),
+        *("Slack: CFG-004", "Slack: CFG-005", "locked: CFG-014", "prometheus: MET-001"),
+    }
+    for at, line in enumerate(lines):
+        assert not line.startswith("FAIL") or lines[at + 1].startswith("     "), line
+    assert {line.split(":")[0] for line in lines if line.startswith("ok ")} >= {"ok   database", "ok   lines"}
+    assert sum("CFG-007" in line for line in lines) == 2
+
+
+async def test_no_source_is_told_beside_a_wrong_port(workspace: Workspace, tmp_path: Path) -> None:
+    done = await groundwire(tmp_path, "doctor", **{**slack(workspace), "GROUNDWIRE_PORT": "x"})
+
+    assert "FAIL configuration: CFG-012 " in done.out
+    assert "FAIL sources: CFG-015 " in done.out
+
+
+async def test_a_file_that_cannot_be_read_is_told_once(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "groundwire.toml").write_text("nonsense")
+
+    done = await groundwire(tmp_path, "doctor", **slack(workspace))
+
+    failed = [line for line in done.out.splitlines() if line.startswith("FAIL")]
+    assert [line[:28] for line in failed] == ["FAIL configuration: CFG-002 "]
+    assert "ok   Slack: " in done.out
+
+
 async def test_a_source_that_wants_credentials_is_named(workspace: Workspace, tmp_path: Path) -> None:
     async with running_loki(fake_loki(auth_enabled=True)) as loki:
         bad = failed(await checked(tmp_path, {"LOKI_URL": loki, **slack(workspace)}))
