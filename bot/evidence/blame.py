@@ -54,11 +54,13 @@ _IDLE_SHARE = (
     0.01  # a service with under 1 % of the busiest one's traffic is idle: its percentiles rest on few requests
 )
 _LEAST_BUSY = 0.2
-_CALLER = 0.5  # a caller of the asked service can be its cause only by what it sends
+_UNMET = 0.5  # of this service no call is known
 _ONLY_CALL = 0.3
 _CLEARLY_TELLING = 0.2  # about five scales: a number to date trouble by
 _CALLS_A_REQUEST = 3  # a request may call the same service a few times, or try again, and waits for all of them
-_ELSEWHERE = 0.25  # neither above nor below the asked service
+_ELSEWHERE = (
+    0.25  # not below the asked service: a caller can be its cause only by what it sends (see `bot.evidence.surge`)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,12 +278,9 @@ def _loudness(judged: Blame, busy: float) -> float:
 def _nearness(scope: Scope, graph: Graph, names: Sequence[str]) -> Mapping[str, float]:
     """How well a service can reach the one asked about.
 
-    All it rests on fully; its callers, and those of which no call is known, half; others a quarter.
+    All it rests on fully; those of which no call is known half; others a quarter, its callers among them.
     """
     if scope.service is None or graph.partial or scope.service not in {*graph.callees, *graph.callers}:
         return dict.fromkeys(names, 1.0)
-    below, above = graph.below(scope.service), graph.above(scope.service)
-    met = {*graph.callees, *graph.callers}
-    return {
-        name: 1.0 if name in below else _CALLER if name in above or name not in met else _ELSEWHERE for name in names
-    }
+    below, met = graph.below(scope.service), {*graph.callees, *graph.callers}
+    return {name: 1.0 if name in below else _ELSEWHERE if name in met else _UNMET for name in names}

@@ -29,6 +29,10 @@ class Graph:
         """Everything the service rests on, with the number of calls between; itself at 0."""
         return _distances(self.callees, service)
 
+    def only_calls(self, service: str, other: str) -> bool:
+        """Whether `service` rests on `other`, directly or not, and not the other way round."""
+        return service != other and other in self.below(service) and service not in self.below(other)
+
     def above(self, service: str) -> Mapping[str, int]:
         """Everything that rests on the service, with the number of calls between; itself at 0."""
         return _distances(self.callers, service)

@@ -16,9 +16,9 @@ from bot.evidence.reading import Reading, harmful
 from bot.evidence.score import read_series
 from bot.evidence.sentences import of_cause, of_reading, of_suspect
 from bot.evidence.shift import read_patterns
-from bot.evidence.surge import blame_surge
+from bot.evidence.surge import blame_surge, surged
 from bot.evidence.symptom import felt
-from bot.evidence.verdict import confidence_in, doubts, settlers
+from bot.evidence.verdict import asked_is_normal, confidence_in, doubts, settlers
 
 FINDINGS = 30  # more than anybody reads
 SHOWN = 0.05  # a departure below this is left out, unless there is nothing better to show
@@ -55,22 +55,26 @@ def rank(scope: Scope, evidence: Sequence[Evidence]) -> Ranking:
         *series,
         *read_patterns(scope, evidence),
         *read_restarts(scope, evidence),
-        *_read_alerts(scope, evidence),
+        *_read_alerts(scope, evidence, graph),
     )
     judged = blame_surge(blame(scope, readings, graph, tolerance_s), graph, tolerance_s)
     onset_s = _onset(judged, tolerance_s)
     tried = {one.service: _suspects(one, readings, evidence, graph, onset_s, tolerance_s) for one in judged[:CLOSEST]}
-    judged = _with_changes(judged, tried)
+    judged = _callers_last(scope, _with_changes(judged, tried), graph)
     top = judged[0] if judged else None
     if not readings:
-        return _unclear((), None, "nothing could be looked at")
+        return _unclear(scope, (), None, "nothing could be looked at")
     if top is None or top.score < ABNORMAL:
-        return _unclear(judged, onset_s, "nothing left its normal range by much")
+        return _unclear(scope, judged, onset_s, "nothing left its normal range by much")
     if not felt(scope, top.service, readings, graph):
         return _unclear(
-            judged, onset_s, "something changed, but errors and latencies are normal where it could be felt"
+            scope, judged, onset_s, "something changed, but errors and latencies are normal where it could be felt"
         )
-    return _clear(scope, readings, graph, _certificate_of(judged, graph), tried, onset_s, tolerance_s)
+    judged = tuple(_certificate_of(judged, graph))
+    if _untouched(scope, judged, graph):
+        why = f"{scope.service} itself is normal; {judged[0].service}, which depends on it, is not"
+        return _unclear(scope, judged, onset_s, why)
+    return _clear(scope, readings, graph, judged, tried, onset_s, tolerance_s)
 
 
 def _clear(
@@ -89,48 +93,72 @@ def _clear(
     began = _began(top, onset_s)
     if guilty is not None and fault in FROM_OUTSIDE and not guilty.names:
         guilty = None
-    key = _key_readings(top, fault)
-    confidence, reason = confidence_in(scope, judged, graph, guilty, tolerance_s)
+    key = _key_readings(top, fault, [r for r in readings if r.service in graph.callers.get(top.service, ())])
+    confidence, reason = confidence_in(scope, judged, graph, fault, guilty, tolerance_s)
     cause = Cause(
         service=top.service,
         fault=fault,
-        statement=of_cause(top.service, fault, key, guilty, scope.service, began),
+        statement=of_cause(top.service, fault, key, guilty, scope.service, began, graph),
         onset_s=began,
         change=guilty.change.ref if guilty else None,
     )
     return Ranking(
-        findings=_findings(judged, guilty, key),
+        findings=_findings(judged, guilty, key, scope.service),
         cause=cause,
         confidence=confidence,
         confidence_reason=reason,
         onset_s=onset_s,
-        against=doubts(judged, calls_of(readings), fault, tried, guilty),
+        against=doubts(scope, judged, calls_of(readings), fault, tried, guilty),
         would_settle=settlers(top.service, fault, guilty),
         services=tuple(one.service for one in judged),
     )
 
 
-def _unclear(judged: Sequence[Blame], onset_s: float | None, reason: str) -> Ranking:
+def _unclear(scope: Scope, judged: Sequence[Blame], onset_s: float | None, reason: str) -> Ranking:
     return Ranking(
-        findings=_findings(judged, None, ())[:CLOSEST],
+        findings=_findings(judged, None, (), scope.service)[:CLOSEST],
         cause=None,
         confidence=Confidence.UNKNOWN,
         confidence_reason=reason,
         onset_s=onset_s,
-        against=(),
+        against=tuple(asked_is_normal(scope, judged)),
         would_settle=settlers(None, None, None),
         services=tuple(one.service for one in judged),
     )
 
 
-def _read_alerts(scope: Scope, evidence: Sequence[Evidence]) -> list[Reading]:
+def _callers_last(scope: Scope, judged: Sequence[Blame], graph: Graph) -> tuple[Blame, ...]:
+    """The same order, but what only calls the service asked about, and brings no surge, after all in trouble, if that one or
+    anything it rests on is."""
+    asked = scope.service
+    if asked is None or not any(one.service in graph.below(asked) and one.score >= ABNORMAL for one in judged):
+        return tuple(judged)
+
+    def later(one: Blame) -> bool:
+        calls = graph.only_calls(one.service, asked) and not surged(one.readings)
+        return calls or one.score < ABNORMAL
+
+    return tuple(sorted(judged, key=later))
+
+
+def _untouched(scope: Scope, judged: Sequence[Blame], graph: Graph) -> bool:
+    """Whether the first service only calls the one asked about, brings no surge, and that one is measured and normal."""
+    top = judged[0]
+    asked = next((one for one in judged if one.service == scope.service), None)
+    if asked is None or not asked.readings or asked.trouble >= ABNORMAL / 2 or surged(top.readings):
+        return False
+    return graph.only_calls(top.service, asked.service)
+
+
+def _read_alerts(scope: Scope, evidence: Sequence[Evidence], graph: Graph) -> list[Reading]:
+    """A reading for every firing alert and every service one of its labels names, whatever the label is called."""
+    known = {*scope.services, *graph.callees, *graph.callers}
     found = []
     for item in evidence:
         for alert in item.body.alerts if isinstance(item.body, AlertsBody) else ():
-            named = next((alert.labels[k] for k in ("service", "app", "job") if k in alert.labels), scope.service)
             # An alert that fired all through the baseline says nothing about what is new.
             stale = alert.started_at_s is not None and alert.started_at_s < scope.baseline.start_s
-            if named and alert.firing:
+            for named in sorted(known.intersection(alert.labels.values())) if alert.firing else ():
                 found.append(
                     Reading(
                         service=named,
@@ -227,7 +255,7 @@ def _certificate_of(judged: Sequence[Blame], graph: Graph) -> Sequence[Blame]:
     texts = [r.text for r in telling_lines if looks is not None and looks.search(r.text[:2000])]
     if not texts or any(r.signal is Signal.CERTIFICATE and r.strength > 0 for r in top.readings):
         return judged
-    named = named_in(" ".join(texts), {top.service, *graph.callees.get(top.service, ())})
+    named = named_in(" ".join(texts), graph.callees.get(top.service, ()))
     owner = next((one for one in judged if {one.service} == named and one is not top), None)
     if owner is None:
         return judged
@@ -262,38 +290,70 @@ def _is_dependency(asked: str | None, service: str, graph: Graph) -> bool:
     return asked != service and (not graph.known or service in graph.below(asked))
 
 
-def _key_readings(top: Blame, fault: Fault) -> tuple[Reading, ...]:
-    """The three readings a headline rests on: what the fault is known by, its own words, then the strongest other signals."""
-    looks = signature(fault)
-    strong = sorted(top.readings, key=lambda r: (-telling(r), r.measure, r.evidence, r.text))
-    strong = [r for r in strong if r.strength > SHOWN and harmful(r)]
-    own = [r for r in strong if r.signal is KNOWN_BY.get(fault)]
-    words = [
-        r for r in strong if looks is not None and r.signal is Signal.LOGS and r.rising and looks.search(r.text[:2000])
-    ]
+def _key_readings(top: Blame, fault: Fault, of_callers: Sequence[Reading]) -> tuple[Reading, ...]:
+    """The three readings a headline rests on: what the fault is known by, its own words, then the strongest other signals.
+
+    A fault with words of its own that the service itself does not say is told by its callers' words.
+    """
+    own = [r for r in _by_telling(top.readings) if r.signal is KNOWN_BY.get(fault) and (r.strength > SHOWN or _over(r))]
+    strong = [r for r in _by_telling(top.readings) if r.strength > SHOWN and harmful(r)]
+    strong.sort(key=lambda r: r.signal is Signal.OTHER)  # numbers nobody gave a meaning convince nobody
+    words = _words_of(fault, strong)
+    if not words and (not own or fault is Fault.CERTIFICATE_EXPIRED):
+        words = _words_of(fault, _by_telling(of_callers))
     chosen: dict[Signal, Reading] = {}
     for reading in (*own, *words, *strong):
         chosen.setdefault(reading.signal, reading)
     return tuple(chosen.values())[:3]
 
 
-def _findings(judged: Sequence[Blame], guilty: Suspect | None, key: Sequence[Reading]) -> tuple[Finding, ...]:
+def _by_telling(readings: Sequence[Reading]) -> list[Reading]:
+    return sorted(readings, key=lambda r: (-telling(r), r.measure, r.evidence, r.text))
+
+
+def _words_of(fault: Fault, readings: Sequence[Reading]) -> list[Reading]:
+    looks = signature(fault)
+    lines = [r for r in readings if r.signal is Signal.LOGS and r.rising and r.strength > SHOWN]
+    return [r for r in lines if looks is not None and looks.search(r.text[:2000])]
+
+
+def _over(reading: Reading) -> bool:
+    """Whether it is a certificate past its end: that is proof, however near the end was before."""
+    return reading.signal is Signal.CERTIFICATE and reading.after is not None and reading.after <= 0
+
+
+_OTHERS_TOLD = 2  # of numbers nobody gave a meaning more than these are noise
+_LEADING = 2  # findings of the cause before the symptom that was asked about
+
+
+def _findings(
+    judged: Sequence[Blame], guilty: Suspect | None, key: Sequence[Reading], asked: str | None
+) -> tuple[Finding, ...]:
     """Causes before victims, services by blame, within a service by strength; a call told from both ends is told once.
 
-    The guilty change and the readings of the headline (`key`) lead.
+    The guilty change and the readings of the headline (`key`) lead; then comes the main symptom of the service asked about.
     """
     ordered = sorted(judged, key=lambda one: one.explained_by is not None)
     told: set[tuple[object, ...]] = set()
     found: list[Finding] = []
-    for place, one in enumerate(ordered):
-        if place == 0 and guilty is not None:
-            found.append(_change_finding(one, guilty))
+    for one in ordered:
         for reading in _varied(one.readings, key):
             same = (reading.evidence, reading.measure, reading.call or reading.service, reading.text)
             if same not in told:
                 told.add(same)
                 found.append(_finding(one, reading))
-    return tuple(found[:FINDINGS])
+    plain = _symptom_early([f for f in found if f.signal is not Signal.OTHER], asked)
+    if guilty is not None:
+        plain.insert(0, _change_finding(ordered[0], guilty))
+    return (*plain, *[f for f in found if f.signal is Signal.OTHER][:_OTHERS_TOLD])[:FINDINGS]
+
+
+def _symptom_early(found: Sequence[Finding], asked: str | None) -> list[Finding]:
+    """The same findings with the first latency or errors of the service asked about after the two that lead."""
+    symptoms = [f for f in found[_LEADING:] if f.service == asked and f.signal in {Signal.LATENCY, Signal.ERRORS}]
+    lead, rest = found[:_LEADING], [f for f in found[_LEADING:] if f not in symptoms[:1]]
+    shown = any(f.service == asked and f.signal in {Signal.LATENCY, Signal.ERRORS} for f in lead)
+    return list(found) if shown else [*lead, *symptoms[:1], *rest]
 
 
 def _varied(readings: Sequence[Reading], key: Sequence[Reading]) -> list[Reading]:
@@ -301,13 +361,13 @@ def _varied(readings: Sequence[Reading], key: Sequence[Reading]) -> list[Reading
 
     What moved the good way is left out, save for traffic: that less of it arrives is news, too.
     """
-    seen: Counter[Signal] = Counter()
-    weighed: list[tuple[bool, float, Reading]] = []
-    for reading in sorted(readings, key=lambda r: (r not in key, -telling(r), r.measure, r.evidence, r.text)):
+    seen: Counter[Signal] = Counter(reading.signal for reading in key if reading in readings)
+    weighed: list[tuple[float, Reading]] = []
+    for reading in _by_telling([r for r in readings if r not in key]):
         if reading.strength >= SHOWN and (harmful(reading) or reading.signal is Signal.TRAFFIC):
-            weighed.append((reading not in key, -telling(reading) * _REPEATED ** seen[reading.signal], reading))
+            weighed.append((-telling(reading) * _REPEATED ** seen[reading.signal], reading))
             seen[reading.signal] += 1
-    return [reading for _, _, reading in sorted(weighed, key=lambda entry: entry[:2])]
+    return [*(r for r in key if r in readings), *(reading for _, reading in sorted(weighed, key=lambda e: e[0]))]
 
 
 def _finding(one: Blame, reading: Reading) -> Finding:

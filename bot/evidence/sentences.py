@@ -7,8 +7,9 @@ from bot.domain.evidence import Signal
 from bot.domain.report import Fault, Statement, time_mark
 from bot.evidence.changes import Suspect
 from bot.evidence.faults import VERB
+from bot.evidence.graph import Graph
 from bot.evidence.reading import Reading
-from bot.evidence.wording import change, lasting, quantity, quoted
+from bot.evidence.wording import change, lasting, quantity, quoted, roughly
 
 _MOSTLY = 0.8  # of the added time of a call: the rest is within the noise of two percentiles
 
@@ -25,12 +26,12 @@ def of_reading(reading: Reading, explained_by: str | None = None) -> Statement:
 
 
 def of_suspect(suspect: Suspect, service: str) -> Statement:
-    """A guilty change and why it is: "payments · deploy 3f2c1a by CI, 3.5 min before the onset, names pool_timeout"."""
+    """A guilty change and why it is: "payments · deploy 3f2c1a by CI, 4 min before the onset, names pool_timeout"."""
     where = suspect.change.service or service
     reasons = [f"{where} · {title(suspect.change)}"]
     if suspect.lag_s is not None:
         when = "before" if suspect.lag_s >= 0 else "after"
-        reasons.append(f"{lasting(suspect.lag_s)} {when} the onset")
+        reasons.append(f"{roughly(suspect.lag_s)} {when} the onset")
     named = [name for name in suspect.names if not name.startswith("#")][:3]
     if named:
         reasons.append("names " + ", ".join(named))
@@ -44,12 +45,13 @@ def of_cause(
     guilty: Suspect | None,
     asked: str | None,
     onset_s: float | None,
+    graph: Graph,
 ) -> Statement:
-    """The headline: what happened to whom since when, on which two or three facts."""
+    """The headline: what happened to whom since when, on which two or three facts, and how that meets the asked service."""
     text = f"{service} {VERB[fault]}"
     if onset_s is not None:
         text += f" at about {time_mark(onset_s)}"
-    facts = [_fact(reading) for reading in readings]
+    facts = [_fact(reading, service) for reading in readings]
     if facts:
         text += ": " + "; ".join(facts)
     cited = [reading.evidence for reading in readings]
@@ -58,7 +60,7 @@ def of_cause(
         cited += guilty.evidence
     text += "."
     if asked and asked != service:
-        text += f" {asked} depends on it." if fault is not Fault.TRAFFIC_SURGE else f" {asked} carries that load."
+        text += _meets(service, fault, asked, graph)
     return Statement(text=text, evidence=tuple(dict.fromkeys(cited)))
 
 
@@ -67,12 +69,23 @@ def title(change_: Change) -> str:
     return f"{change_.kind.value} {change_.short_ref}" + (f" by {change_.author}" if change_.author else "")
 
 
+def _meets(service: str, fault: Fault, asked: str, graph: Graph) -> str:
+    """How a service meets the one asked about, in the direction of the calls; empty where none is known."""
+    if service in graph.below(asked):
+        return f" {asked} depends on it."
+    if not graph.only_calls(service, asked):
+        return ""
+    if fault is Fault.TRAFFIC_SURGE:
+        return f" {asked} carries that load."
+    return f" It calls {asked}." if asked in graph.callees.get(service, ()) else f" It depends on {asked}."
+
+
 def _who(reading: Reading) -> str:
     return f"{reading.call[0]} → {reading.call[1]}" if reading.call else reading.service
 
 
-def _fact(reading: Reading) -> str:
-    whose = f"{reading.call[0]} → {reading.call[1]} " if reading.call else ""
+def _fact(reading: Reading, service: str) -> str:
+    whose = f"{_who(reading)} " if reading.call else f"{reading.service} told: " if reading.service != service else ""
     return f"{whose}{_what(reading)}"
 
 

@@ -19,6 +19,7 @@ _FULL = 0.9  # of a limit: below it a pool or a disk that fills up hurts nobody 
 def felt(scope: Scope, service: str, readings: Sequence[Reading], graph: Graph) -> bool:
     """Whether trouble of `service` shows in what users feel: its answers, its callers' and those of the service asked about.
 
+    Their alerts count, too: somebody said beforehand what hurts.
     True as well where no errors and no latencies of these are measured: what is not measured cannot be called fine.
     """
     concerned = {service, *graph.above(service), *((scope.service,) if scope.service else ())}
@@ -26,7 +27,11 @@ def felt(scope: Scope, service: str, readings: Sequence[Reading], graph: Graph) 
     if not symptoms:
         return True
     return any(r.strength >= FELT and harmful(r) for r in symptoms) or any(
-        r.service == service and r.signal in _HARD and r.strength > 0 and harmful(r) and _at_its_limit(r)
+        (r.service == service or (r.signal is Signal.ALERT and r.service in concerned))
+        and r.signal in _HARD
+        and r.strength > 0
+        and harmful(r)
+        and _at_its_limit(r)
         for r in readings
     )
 

@@ -19,7 +19,7 @@ _NORMAL = 0.05  # below this a reading counts as normal when it speaks against a
 
 
 def confidence_in(
-    scope: Scope, judged: Sequence[Blame], graph: Graph, guilty: Suspect | None, tolerance_s: float
+    scope: Scope, judged: Sequence[Blame], graph: Graph, fault: Fault, guilty: Suspect | None, tolerance_s: float
 ) -> tuple[Confidence, str]:
     """LIKELY: two independent signals agree, time and graph fit, no rival. POSSIBLE: less than that but clearly abnormal."""
     top = judged[0]
@@ -33,7 +33,9 @@ def confidence_in(
     unsorted = next((o for o in judged[1:] if not graph.known and o.score >= _UNSORTED * top.score), None)
     if unsorted is not None:
         return Confidence.POSSIBLE, f"it is not known who calls whom, and {unsorted.service} is abnormal, too"
-    if not _reaches(scope, top.service, graph):
+    if scope.service and graph.only_calls(top.service, scope.service) and fault is not Fault.TRAFFIC_SURGE:
+        return Confidence.POSSIBLE, f"{top.service} calls {scope.service}, not the other way round"
+    if fault is not Fault.TRAFFIC_SURGE and not _reaches(scope, top.service, graph):
         return Confidence.POSSIBLE, f"no known call leads from {scope.service} to {top.service}"
     if not _in_time(scope, judged, tolerance_s):
         return Confidence.POSSIBLE, f"{scope.service} was in trouble before {top.service}"
@@ -46,7 +48,7 @@ def _reaches(scope: Scope, service: str, graph: Graph) -> bool:
     known = {*graph.callees, *graph.callers}
     if scope.service not in known or service not in known:
         return True
-    return service in graph.below(scope.service) or service in graph.above(scope.service)
+    return service in graph.below(scope.service)
 
 
 def _in_time(scope: Scope, judged: Sequence[Blame], tolerance_s: float) -> bool:
@@ -64,11 +66,19 @@ def _first(readings: Sequence[Reading]) -> float | None:
 
 
 def doubts(
-    judged: Sequence[Blame], calls: Calls, fault: Fault, tried: Sequence[Suspect], guilty: Suspect | None
+    scope: Scope,
+    judged: Sequence[Blame],
+    calls: Calls,
+    fault: Fault,
+    tried: Sequence[Suspect],
+    guilty: Suspect | None,
 ) -> tuple[Statement, ...]:
-    """What speaks against the cause: its normal signals, callers that are fine, a rival, changes that do not line up."""
+    """What speaks against the cause: normal signals of it and of the service asked about, callers that are fine, a rival, changes
+    that do not line up; where there is none of that, what else of the cause is normal."""
     top = judged[0]
-    found = [*_normal(top, fault), *_fine_callers(top.service, calls)]
+    found = [*_normal(top, _COSTS if fault in _COSTLY else ()), *_fine_callers(top.service, calls)]
+    if scope.service != top.service:
+        found += asked_is_normal(scope, judged)
     rival = next((o for o in judged[1:] if o.explained_by is None and o.score >= _RIVAL * top.score), None)
     if rival is not None and rival.readings:
         cited = tuple(dict.fromkeys(r.evidence for r in rival.readings[:2]))
@@ -77,26 +87,35 @@ def doubts(
         )
     if guilty is None:
         found += [_misfit(s) for s in tried if s.change.service == top.service][:1]
-    return tuple(found)
+    return tuple(found or _normal(top, (*_ANSWERS, *_COSTS, (Signal.TRAFFIC, "traffic"))))
+
+
+def asked_is_normal(scope: Scope, judged: Sequence[Blame]) -> list[Statement]:
+    """That errors or latency of the service asked about are normal, where they are measured."""
+    return [said for one in judged if one.service == scope.service for said in _normal(one, _ANSWERS)]
 
 
 # Kinds of fault that usually cost the service itself CPU or memory; for the others it is no surprise that both are normal.
 _COSTLY = frozenset({Fault.SLOW, Fault.SLOW_DEPENDENCY, Fault.POOL_EXHAUSTED, Fault.TRAFFIC_SURGE, Fault.FAILING})
 
 
-def _normal(top: Blame, fault: Fault) -> list[Statement]:
+_COSTS = ((Signal.CPU, "CPU"), (Signal.MEMORY, "memory"))
+_ANSWERS = ((Signal.LATENCY, "latency"), (Signal.ERRORS, "errors"))
+
+
+def _normal(one: Blame, kinds: Sequence[tuple[Signal, str]]) -> list[Statement]:
+    """Which of these kinds of signal are measured for a service and normal, as one sentence."""
     names, cited = [], []
-    for signal, name in ((Signal.CPU, "CPU"), (Signal.MEMORY, "memory")):
-        mine = [r for r in top.readings if r.signal is signal]
-        if mine and fault in _COSTLY and all(r.strength < _NORMAL for r in mine):
+    for signal, name in kinds:
+        mine = [r for r in one.readings if r.signal is signal]
+        if mine and all(r.strength < _NORMAL for r in mine):
             names.append(name)
             cited.append(mine[0].evidence)
     if not names:
         return []
-    verb = "is" if len(names) == 1 else "are"
-    return [
-        Statement(text=f"{' and '.join(names)} of {top.service} {verb} normal.", evidence=tuple(dict.fromkeys(cited)))
-    ]
+    listed = ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
+    verb = "are" if len(names) > 1 or names[0] == "errors" else "is"
+    return [Statement(text=f"{listed} of {one.service} {verb} normal.", evidence=tuple(dict.fromkeys(cited)))]
 
 
 def _fine_callers(service: str, calls: Calls) -> list[Statement]:

@@ -35,6 +35,14 @@ def lasting(seconds: float) -> str:
     return _seconds(abs(seconds))
 
 
+def roughly(seconds: float) -> str:
+    """A length of time no finer than samples are: "4 min", "about 30 s"."""
+    minutes = round(abs(seconds) / 60)
+    if minutes >= 120:
+        return lasting(minutes * 60)
+    return f"{minutes} min" if minutes else "about 30 s"
+
+
 def quoted(text: str, most: int = 90) -> str:
     """Text of strangers as a quotation on one line, cut where it is long."""
     line = " ".join(text.replace("⟦", "[").replace("⟧", "]").split())

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from bot.domain.alert import Alert
 from bot.domain.change import ChangeKind
-from bot.domain.evidence import Signal
+from bot.domain.evidence import AlertsBody, Signal
 from bot.domain.report import Confidence, Fault
 from bot.domain.scope import Edge
 from bot.evidence.rank import Ranking, rank
@@ -397,3 +398,73 @@ def test_a_store_at_work_explains_a_caller_that_only_waits_and_its_innocent_depl
     assert headline(ranking) == ("bank", Fault.SLOW_DEPENDENCY)
     assert ranking.cause is not None
     assert ranking.cause.change is None
+
+
+def caller_in_trouble(incident: Incident) -> Incident:
+    incident.series("front", Signal.LATENCY, 0.2, 3.0, unit="s", measure="latency p95")
+    incident.series("front", Signal.ERRORS, 0.001, 0.3, unit="ratio", measure="error share")
+    return incident.logs("front", "search failed", 0, 200).change("front", 2)
+
+
+def test_a_caller_in_trouble_is_not_the_cause_of_a_normal_service() -> None:
+    incident = caller_in_trouble(quiet(Incident())).series("checkout", Signal.LATENCY, 0.1, unit="s")
+
+    ranking = rank(scope(), incident.evidence)
+
+    assert ranking.cause is None
+    assert "front" in ranking.confidence_reason
+    assert [s.text for s in ranking.against] == ["latency of checkout is normal."]
+
+
+def test_a_caller_is_at_most_possible_and_told_in_the_direction_of_the_call() -> None:
+    incident = caller_in_trouble(quiet(Incident())).series("checkout", Signal.ERRORS, 0.001, 0.004, unit="ratio")
+
+    ranking = rank(scope(), incident.evidence)
+
+    assert ranking.confidence is not Confidence.LIKELY
+    assert ranking.cause is None or "depends on it" not in ranking.cause.statement.text
+
+
+@pytest.mark.parametrize("label", ["service", "workload", "app_kubernetes_io_name"])
+def test_an_alert_belongs_to_the_service_any_of_its_labels_names_and_else_to_none(label: str) -> None:
+    fired = tuple(
+        Alert(name=f"{name} is slow", labels={label: name}, started_at_s=ONSET + 60)
+        for name in ("payments", "stranger")
+    )
+    incident = pool(victims(quiet(Incident()))).add(AlertsBody(alerts=fired))
+
+    told = [f.service for f in rank(scope(), incident.evidence).findings if f.signal is Signal.ALERT]
+
+    assert told == ["payments"]
+
+
+def test_an_expired_certificate_cites_the_line_that_tells_it() -> None:
+    ranking = rank(scope(), expired_certificate(victims(quiet(Incident()))).evidence)
+
+    assert ranking.cause is not None
+    assert "certificate has expired" in ranking.cause.statement.text
+
+
+def test_the_symptom_that_was_asked_about_follows_the_two_that_lead() -> None:
+    for build, _, _ in FAULTS.values():
+        findings = rank(scope(), build(victims(quiet(Incident()))).evidence).findings
+
+        early = [f for f in findings if f.signal is not Signal.CHANGE][:3]
+        assert any(f.service == "checkout" and f.signal in {Signal.LATENCY, Signal.ERRORS} for f in early)
+
+
+def test_numbers_without_a_meaning_come_last_and_are_few() -> None:
+    incident = pool(victims(quiet(Incident())))
+    for number in range(5):
+        incident.series("payments", Signal.OTHER, 3, 40, unit="/s", measure=f"pg stat {number}")
+
+    signals = [f.signal for f in rank(scope(), incident.evidence).findings]
+
+    assert signals[-2:] == [Signal.OTHER, Signal.OTHER]
+    assert signals.count(Signal.OTHER) == 2
+
+
+def test_something_normal_of_the_cause_is_said_where_nothing_else_speaks_against_it() -> None:
+    ranking = rank(scope("payments"), bad_deploy(quiet(Incident())).evidence)
+
+    assert [s.text for s in ranking.against] == ["CPU, memory and traffic of payments are normal."]

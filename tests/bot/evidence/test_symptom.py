@@ -66,3 +66,8 @@ def test_a_pool_counts_once_it_is_full(used: float, counts: bool) -> None:
 
 def test_a_restart_needs_no_further_symptom() -> None:
     assert felt(SCOPE, "payments", (*CALM, reading("payments", Signal.RESTARTS, 0.5)), GRAPH)
+
+
+@pytest.mark.parametrize(("service", "counts"), [("payments", True), ("checkout", True), ("search", False)])
+def test_an_alert_on_the_service_or_on_what_rests_on_it_is_a_symptom(service: str, counts: bool) -> None:
+    assert felt(SCOPE, "payments", (*CALM, NEW_LINES, reading(service, Signal.ALERT, 0.5)), GRAPH) is counts
