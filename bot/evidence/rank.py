@@ -91,8 +91,8 @@ def _clear(
     guilty = tried[0] if tried and tried[0].guilty else None
     fault = _fault(scope, judged, readings, graph, guilty)
     began = _began(top, onset_s)
-    if guilty is not None and fault in FROM_OUTSIDE and not guilty.names:
-        guilty = None
+    if guilty is not None and fault in FROM_OUTSIDE and (fault is Fault.TRAFFIC_SURGE or not guilty.names):
+        guilty = None  # no change of ours brings users
     key = _key_readings(top, fault, [r for r in readings if r.service in graph.callers.get(top.service, ())])
     confidence, reason = confidence_in(scope, judged, graph, fault, guilty, tolerance_s)
     cause = Cause(
