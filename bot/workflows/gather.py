@@ -47,8 +47,9 @@ async def gather(
     `metrics_lookout` has the shorter deadline of the looks at metrics. `first_findings` is told what metrics, changes and
     alerts show while logs are still being read.
     """
+    suspects: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(look_at_logs(survey.logs, scope, lookout))
+        reading = tasks.create_task(look_at_logs(survey.logs, scope, lookout, suspects))
         looked, changes, alerts = await asyncio.gather(
             look_at_metrics(survey.metrics, scope, survey.around, metrics_lookout),
             look_at_changes(sources.changes, scope, lookout),
@@ -57,6 +58,7 @@ async def gather(
         evidence, by_evidence = _minted(looked, mint)
         evidence += [mint(draft) for draft in (*_told(messages, scope), *_graph(scope), *alerts, *changes)]
         ranking = rank(scope, evidence)
+        suspects.set_result(tuple(dict.fromkeys(finding.service for finding in ranking.findings)))
         await first_findings(ranking)
         chosen = strongest(ranking.findings, by_evidence)
         earlier = await look_earlier(chosen, metrics_lookout)

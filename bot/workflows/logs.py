@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,11 +22,15 @@ from bot.workflows.minting import Draft
 
 # Lines are read for at most this many services; the rest are only counted.
 SERVICES_READ = 8
+# So many of them are chosen by what metrics show, and read when that is known; the others need not wait for it.
+SUSPECTS_READ = 2
 # What is not chatter is read whole, up to this many lines a side; of the chatter the newest lines are a sample.
 LOUD_LINES = 5000
 QUIET_LINES = 1000
 # A service whose window holds more than this is read for the newer half of it, and so on (bytes).
 BYTES_MAX = 200_000_000
+# With fewer lines its size is not asked: they would have to be 40 kB long each.
+LINES_UNMEASURED = 5000
 # A pattern list longer than this is cut by count: what is rare and unchanged helps nobody.
 PATTERNS_MAX = 60
 _STEP_S = 30
@@ -49,31 +53,45 @@ class _Streams:
         return Selector(matchers=(one_of(self.label, self.values), *self.inside))
 
 
-async def look_at_logs(surveys: Sequence[LogSurvey], scope: Scope, lookout: Lookout) -> tuple[Draft, ...]:
-    """Error counts of all services, then the patterns of those whose logs changed most, in a fixed order."""
+async def look_at_logs(
+    surveys: Sequence[LogSurvey], scope: Scope, lookout: Lookout, suspects: Awaitable[Sequence[str]]
+) -> tuple[Draft, ...]:
+    """Error counts of all services, then the patterns of those that matter, in a fixed order.
+
+    These are the one asked about, those whose errors rose most and, of the rest, the first `suspects`: services whose metrics
+    left their normal most, strongest first. They are waited for only where not all services can be read.
+    """
     chosen = [s for s in surveys if scope.environment is None or s.source.environment in (None, scope.environment)]
-    found = await asyncio.gather(*(_look_at(survey, scope, lookout) for survey in chosen))
+    found = await asyncio.gather(*(_look_at(survey, scope, lookout, suspects) for survey in chosen))
     return tuple(draft for drafts in found for draft in drafts)
 
 
-async def _look_at(survey: LogSurvey, scope: Scope, lookout: Lookout) -> list[Draft]:
+async def _look_at(
+    survey: LogSurvey, scope: Scope, lookout: Lookout, suspects: Awaitable[Sequence[str]]
+) -> list[Draft]:
     streams = _streams(survey, scope)
     if not streams:
         return []
     counted = await _count(survey, streams, scope, lookout)
     errors = _errors(counted, streams, survey) if counted else None
-    ordered = _most_changed_first(streams, errors, scope)
-    if len(ordered) > SERVICES_READ:
-        lookout.extra_gaps.append(
-            Gap(
-                what=f"log lines of {', '.join(s.service for s in ordered[SERVICES_READ:])}",
-                why=f"lines are read for {SERVICES_READ} services; the errors of these changed least",
-                remedy="Ask about one of them.",
-            )
-        )
-    read = await asyncio.gather(*(_read(one, scope, lookout) for one in ordered[:SERVICES_READ]))
+    ordered = _first_to_read(streams, errors, scope)
+    at_once = SERVICES_READ if len(ordered) <= SERVICES_READ else SERVICES_READ - SUSPECTS_READ
+    async with asyncio.TaskGroup() as tasks:
+        reading = [
+            tasks.create_task(_read(one, scope, lookout, _lines_of(one, counted, scope.window)))
+            for one in ordered[:at_once]
+        ]
+        if len(ordered) > at_once:
+            ordered[at_once:] = _suspects_first(ordered[at_once:], await suspects)
+            reading += [
+                tasks.create_task(_read(one, scope, lookout, _lines_of(one, counted, scope.window)))
+                for one in ordered[at_once:SERVICES_READ]
+            ]
+    lookout.extra_gaps += _not_read(ordered[SERVICES_READ:])
     drafts = [
-        _with_total(draft, counted, one) for one, draft in zip(ordered[:SERVICES_READ], read, strict=True) if draft
+        _with_total(draft, counted, one)
+        for one, draft in zip(ordered, (task.result() for task in reading), strict=False)  # the rest is not read
+        if draft
     ]
     return [*_errors_draft(survey.source, counted, errors, scope), *drafts]
 
@@ -141,14 +159,33 @@ def _errors_draft(
     ]
 
 
-def _most_changed_first(streams: Sequence[_Streams], errors: SeriesBody | None, scope: Scope) -> list[_Streams]:
+def _first_to_read(streams: Sequence[_Streams], errors: SeriesBody | None, scope: Scope) -> list[_Streams]:
+    """The service asked about, whose lines are always read, then those whose errors rose most."""
     rise = {e.service: level_shift(e.series, scope) or 0.0 for e in errors.series} if errors else {}
-    return sorted(streams, key=lambda s: (-rise.get(s.service, 0.0), s.service != scope.service, s.service))
+    return sorted(streams, key=lambda s: (s.service != scope.service, -rise.get(s.service, 0.0), s.service))
 
 
-async def _read(streams: _Streams, scope: Scope, lookout: Lookout) -> Draft | None:
+def _suspects_first(streams: Sequence[_Streams], suspects: Sequence[str]) -> list[_Streams]:
+    place = {service: number for number, service in enumerate(suspects)}
+    return sorted(streams, key=lambda s: place.get(s.service, len(place)))  # the others keep their order
+
+
+def _not_read(streams: Sequence[_Streams]) -> list[Gap]:
+    if not streams:
+        return []
+    return [
+        Gap(
+            what=f"log lines of {', '.join(s.service for s in streams)}",
+            why=f"lines are read for {SERVICES_READ} services; the errors of these changed least",
+            remedy="Ask about one of them.",
+        )
+    ]
+
+
+async def _read(streams: _Streams, scope: Scope, lookout: Lookout, lines: float) -> Draft | None:
     """The patterns of one service: what is not chatter as whole as the limits allow, chatter as a sample."""
-    baseline, window = await _affordable(streams, scope, lookout)
+    few = lines < LINES_UNMEASURED
+    baseline, window = (scope.baseline, scope.window) if few else await _affordable(streams, scope, lookout)
     level = streams.source.level_label
     loud = Matcher(label=level, value=_CHATTER, op=Op.NOT_MATCHES)
     quiet = Matcher(label=level, value=_CHATTER, op=Op.MATCHES)
@@ -231,6 +268,13 @@ def _with_total(draft: Draft, counted: SeriesAnswer | None, streams: _Streams) -
     body = draft.body
     if counted is None or not isinstance(body, PatternsBody):
         return draft
-    mine = (s.values for s in counted.series if s.labels.get(streams.label) in streams.values)
-    total = sum(v for values in mine for v in values if not math.isnan(v))
-    return replace(draft, body=replace(body, lines_total=round(total)))
+    return replace(draft, body=replace(body, lines_total=round(_lines_of(streams, counted, None))))
+
+
+def _lines_of(streams: _Streams, counted: SeriesAnswer | None, window: Window | None) -> float:
+    """How many lines these streams were counted to have in the window (None: in all); infinite where nothing was counted."""
+    if counted is None:
+        return math.inf
+    mine = (s for s in counted.series if s.labels.get(streams.label) in streams.values)
+    counts = (s.values if window is None else s.within(window) for s in mine)
+    return sum(v for values in counts for v in values if not math.isnan(v))

@@ -1,6 +1,7 @@
 """The looks at logs: counted first, read within limits, cut samples scaled, limits told."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bot.demo.memory import ManualClock
@@ -11,7 +12,7 @@ from bot.domain.scope import Scope
 from bot.errors import QueryRefused
 from bot.ports import SeriesAnswer
 from bot.workflows.discover import LogSurvey
-from bot.workflows.logs import BYTES_MAX, LOUD_LINES, QUIET_LINES, SERVICES_READ, look_at_logs
+from bot.workflows.logs import BYTES_MAX, LOUD_LINES, QUIET_LINES, SERVICES_READ, SUSPECTS_READ, look_at_logs
 from bot.workflows.looking import Lookout
 from bot.workflows.minting import Draft
 from tests.bot.workflows.fakes import DOWN, NOW_S, Logs, scope_of
@@ -32,10 +33,14 @@ def lines(
     return [LogLine(ts_ns=ns, line=text, labels={"app": app}, level=level) for ns in at]
 
 
-async def looked_at(source: Logs, scope: Scope, over: Lookout | None = None) -> tuple[Draft, ...]:
+async def looked_at(
+    source: Logs, scope: Scope, over: Lookout | None = None, suspects: Sequence[str] = ()
+) -> tuple[Draft, ...]:
     values = tuple(sorted({line.labels["app"] for line in source.held}))
     known = LogSurvey(source=source, labels=frozenset({"app", "env"}), label="app", values=values)
-    return await look_at_logs([known], scope, over or lookout())
+    told: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
+    told.set_result(suspects)
+    return await look_at_logs([known], scope, over or lookout(), told)
 
 
 def patterns(drafts: Iterable[Draft]) -> list[PatternsBody]:
@@ -84,7 +89,7 @@ async def test_loud_and_quiet_lines_are_asked_for_apart_and_within_their_limits(
 
 
 async def test_a_window_that_holds_too_much_is_read_in_its_newest_part() -> None:
-    source, over = Logs(held=lines("x", 2), bytes_held={"cart": 4 * BYTES_MAX}), lookout()
+    source, over = Logs(held=lines("x", 0.2, level="error"), bytes_held={"cart": 4 * BYTES_MAX}), lookout()
 
     (body,) = patterns(await looked_at(source, scope_of("cart"), over))
 
@@ -93,11 +98,20 @@ async def test_a_window_that_holds_too_much_is_read_in_its_newest_part() -> None
     assert gap.what == "loki: older log lines of cart"
     assert "800 MB" in gap.why
     assert "last 8 min" in gap.why
-    assert (body.patterns[0].before, body.patterns[0].after) == (1800, 900)
+    assert (body.patterns[0].before, body.patterns[0].after) == (18000, 9000)
+
+
+async def test_the_size_of_a_few_lines_is_not_asked_for() -> None:
+    source, over = Logs(held=lines("x", 2), bytes_held={"cart": 4 * BYTES_MAX}), lookout()
+
+    await looked_at(source, scope_of("cart"), over)
+
+    assert {query.window for query in source.read} == {scope_of("cart").baseline, scope_of("cart").window}
+    assert over.gaps() == ()
 
 
 async def test_a_baseline_that_would_hold_too_much_is_a_sample_of_its_newest_part() -> None:
-    source, over = Logs(held=lines("x", 2), bytes_held={"cart": BYTES_MAX}), lookout()
+    source, over = Logs(held=lines("x", 0.2, level="error"), bytes_held={"cart": BYTES_MAX}), lookout()
 
     (body,) = patterns(await looked_at(source, scope_of("cart"), over))
 
@@ -105,31 +119,52 @@ async def test_a_baseline_that_would_hold_too_much_is_a_sample_of_its_newest_par
         (TURN_S, 1800.0),
         (NOW_S, 1800.0),
     }
-    assert body.patterns[0].before == 1800
+    assert abs(body.patterns[0].before - 18000) <= 20
     assert over.gaps() == ()
 
 
 async def test_a_server_that_cannot_say_how_much_there_is_is_asked_anyway() -> None:
-    source = Logs(held=lines("x", 60), bytes_held={"cart": None})
+    source = Logs(held=lines("x", 0.2), bytes_held={"cart": None})
 
     await looked_at(source, scope_of("cart"))
 
     assert len(source.read) == 4
 
 
-async def test_lines_are_read_for_eight_services_those_with_new_errors_first() -> None:
-    names = [f"svc{i:02}" for i in range(12)]
+async def test_lines_are_read_for_some_services_the_one_asked_about_and_those_with_new_errors() -> None:
+    names = [f"svc{i:02}" for i in range(SERVICES_READ + 3)]
     held = [line for name in names for line in lines("tick", 600, app=name)]
-    held += lines("boom", 10, app="svc11", level="error", since_s=TURN_S)
+    for name in names[3:]:
+        held += lines("boom", 10, app=name, level="error", since_s=TURN_S)
     source, over = Logs(held=held), lookout()
 
     drafts = await looked_at(source, scope_of(*names), over)
 
     read = [draft.title.removeprefix("log patterns of ") for draft in drafts[1:]]
     assert len(read) == SERVICES_READ
-    assert read[:2] == ["svc11", "svc00"]
+    assert read == ["svc00", *names[3:-1]]
     (gap,) = over.gaps()
-    assert gap.what == "log lines of svc07, svc08, svc09, svc10"
+    assert gap.what == f"log lines of {names[-1]}, svc01, svc02"
+
+
+async def test_lines_are_read_for_services_whose_metrics_left_their_normal_however_quiet_their_logs_are() -> None:
+    names = [f"svc{i:02}" for i in range(SERVICES_READ + 3)]
+    held = [line for name in names for line in lines("tick", 600, app=name)]
+    for name in names[:-3]:
+        held += lines("boom", 10, app=name, level="error", since_s=TURN_S)
+    suspects = [names[-1], "no-logs", names[1], names[-2], names[-3]]
+
+    drafts = await looked_at(Logs(held=held), scope_of(*names), lookout(), suspects)
+
+    read = [draft.title.removeprefix("log patterns of ") for draft in drafts[1:]]
+    assert read == [*names[: SERVICES_READ - SUSPECTS_READ], names[-1], names[-2]]
+
+
+async def test_where_all_services_can_be_read_nothing_is_waited_for() -> None:
+    known = LogSurvey(source=Logs(held=lines("x", 60)), labels=frozenset({"app"}), label="app", values=("cart",))
+    never: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
+
+    assert await asyncio.wait_for(look_at_logs([known], scope_of("cart"), lookout(), never), 5)
 
 
 async def test_totals_of_a_service_are_not_those_of_one_with_a_longer_name() -> None:
