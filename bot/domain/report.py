@@ -119,7 +119,10 @@ class ChartSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One or two series on one time axis (`times_s`, UTC unix seconds); NaN is a gap."""
+    """One or two series on one time axis (`times_s`, UTC unix seconds); NaN is a gap.
+
+    `before` and `after` are the finding's typical values that it shows, in `unit`; None where it has none.
+    """
 
     title: str
     unit: str
@@ -127,6 +130,8 @@ class Chart:
     series: tuple[ChartSeries, ...]
     onset_s: float | None
     evidence: str
+    before: float | None = None
+    after: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,9 @@ def timeline(
 
     Where there is too much of it, what the cause rests on stays, and then what lies nearest to the onset.
     """
-    moments = [Moment(at_s=f.onset_s, statement=f.statement) for f in findings if f.onset_s is not None]
+    # A guilty change is among the changes already, in its own words.
+    moved = [f for f in findings if f.signal is not Signal.CHANGE]
+    moments = [Moment(at_s=f.onset_s, statement=f.statement) for f in moved if f.onset_s is not None]
     for one in evidence:
         if isinstance(one.body, ChangesBody):
             moments += [_changed(one.id, change) for change in one.body.changes]
@@ -116,26 +118,42 @@ def _changed(evidence_id: str, change: Change) -> Moment:
     return Moment(at_s=change.at_s, statement=Statement(text=text, evidence=(evidence_id,)))
 
 
+_HARDLY = 0.1  # of the larger side: a change below a tenth is a flat line to the eye
+# What users feel of a service: of the one asked about this is drawn first.
+_FELT = (Signal.LATENCY, Signal.ERRORS)
+
+
 def charts(scope: Scope, ranking: Ranking, evidence: Sequence[Evidence]) -> tuple[Chart, ...]:
-    """The series of the cause, and of the service asked about, that say most: at most two charts with the onset."""
+    """The cause's first finding that can be drawn, then the symptom of the service asked about: at most two, with the onset.
+
+    What has no baseline and what hardly moves is not drawn.
+    """
     by_id = {one.id: one for one in evidence}
-    wanted = [f for f in ranking.findings if ranking.cause is not None and f.service == ranking.cause.service][:1]
-    wanted += [f for f in ranking.findings if f.service == scope.service and f not in wanted][:1]
-    wanted += [f for f in ranking.findings if f not in wanted]
+    cause = ranking.cause.service if ranking.cause else None
+    asked = sorted(
+        (f for f in ranking.findings if f.service == scope.service), key=lambda finding: finding.signal not in _FELT
+    )
     found: list[Chart] = []
-    for finding in wanted:
-        chart = _chart(finding, by_id)
-        if chart is not None and len(found) < _CHARTS_MAX:
-            found.append(chart)
+    for group in ([f for f in ranking.findings if f.service == cause], asked, ranking.findings):
+        drawn = (_chart(finding, by_id, scope) for finding in group if _moves(finding))
+        # Two pictures of one fact tell no more than one.
+        chart = next((c for c in drawn if c and c.title not in {other.title for other in found}), None)
+        found += [chart] if chart else []
     return tuple(found[: _CHARTS_MAX if ranking.cause else 1])
 
 
-def _chart(finding: Finding, by_id: dict[str, Evidence]) -> Chart | None:
+def _moves(finding: Finding) -> bool:
+    if finding.before is None or finding.after is None:
+        return True
+    return abs(finding.after - finding.before) > _HARDLY * max(abs(finding.before), abs(finding.after))
+
+
+def _chart(finding: Finding, by_id: dict[str, Evidence], scope: Scope) -> Chart | None:
     for evidence_id in finding.statement.evidence:
         body = by_id[evidence_id].body if evidence_id in by_id else None
         if not isinstance(body, SeriesBody):
             continue
-        mine = [e for e in body.series if e.service == finding.service]
+        mine = [e for e in body.series if finding.service in {e.service, e.peer} and _has_baseline(e, finding, scope)]
         if mine:
             entry = max(mine, key=_spread)
             series = entry.series
@@ -146,8 +164,16 @@ def _chart(finding: Finding, by_id: dict[str, Evidence]) -> Chart | None:
                 series=(ChartSeries(name=finding.service, values=series.values),),
                 onset_s=finding.onset_s,
                 evidence=evidence_id,
+                before=finding.before if finding.unit == body.unit else None,
+                after=finding.after if finding.unit == body.unit else None,
             )
     return None
+
+
+def _has_baseline(entry: ServiceSeries, finding: Finding, scope: Scope) -> bool:
+    """Whether it has samples before the onset, or before the window where no onset is known."""
+    normal_s = scope.window.start_s if finding.onset_s is None else finding.onset_s
+    return any(entry.series.at(i) < normal_s and not math.isnan(v) for i, v in enumerate(entry.series.values))
 
 
 def _spread(entry: ServiceSeries) -> float:

@@ -12,7 +12,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.domain.report import Chart, ChartSeries
-from bot.evidence.wording import quantity
+from bot.evidence.wording import change, quantity
 from handlers.slack.text import Block, clip, context, escape, label, moment, prose
 
 POINTS = 20
@@ -31,9 +31,10 @@ def chart_blocks(chart: Chart, zone: str) -> list[Block]:
 
 
 def chart_words(chart: Chart) -> str:
-    """What the chart shows, for readers without it: typical values on both sides of the onset."""
+    """What the chart shows, for readers without it: the finding's own values, else typical ones on both sides of the onset."""
     alone = len(chart.series) == 1  # then the title has said whose it is
-    parts = [_typical(chart, series, named=not alone) for series in chart.series]
+    told = change(chart.before, chart.after, chart.unit)
+    parts = [told] if told and alone else [_typical(chart, series, named=not alone) for series in chart.series]
     onset = f"; onset {moment(chart.onset_s)}" if chart.onset_s is not None else ""
     return f"{escape(clip(chart.title, 200))}: {', '.join(parts) or 'no samples'}{onset} {prose(f'[{chart.evidence}]')}"
 

@@ -30,7 +30,7 @@ def evidence(number: int, body: Body) -> Evidence:
 
 def series(number: int, *services: str, values: tuple[float, ...] = (1.0, 2.0)) -> Evidence:
     entries = tuple(
-        ServiceSeries(service=s, series=Series(labels={}, start_s=NOW_S - 60, step_s=30, values=values))
+        ServiceSeries(service=s, series=Series(labels={}, start_s=NOW_S - 630, step_s=30, values=values))
         for s in services
     )
     return evidence(number, SeriesBody(signal=Signal.ERRORS, measure="errors", unit="/s", series=entries))
@@ -166,19 +166,53 @@ def test_charts_show_the_cause_and_the_service_asked_about_with_the_onset() -> N
 
     assert (first.title, first.evidence, first.onset_s) == ("cart: errors", "E1", NOW_S - 600)
     assert (second.title, second.evidence) == ("web: errors", "E2")
-    assert first.times_s == (NOW_S - 60, NOW_S - 30)
+    assert first.times_s == (NOW_S - 630, NOW_S - 600)
 
 
 def test_of_several_series_the_one_that_moves_most_is_drawn_gaps_and_all() -> None:
-    flat, moving = series(1, "cart").body, series(1, "cart", values=(math.nan, 1.0, 9.0)).body
+    flat, moving = series(1, "cart").body, series(1, "cart", values=(1.0, math.nan, 9.0)).body
     assert isinstance(flat, SeriesBody)
     assert isinstance(moving, SeriesBody)
     both = evidence(1, replace(flat, series=(*flat.series, *moving.series)))
 
     (chart,) = charts(SCOPE, ranking(finding("cart", "E1")), [both])
 
-    assert chart.series[0].values[1:] == (1.0, 9.0)
-    assert math.isnan(chart.series[0].values[0])
+    assert chart.series[0].values[::2] == (1.0, 9.0)
+    assert math.isnan(chart.series[0].values[1])
+
+
+def measured(service: str, number: int, before: float, after: float) -> Finding:
+    return replace(finding(service, f"E{number}"), before=before, after=after, unit="/s")
+
+
+def test_a_chart_carries_the_values_of_its_finding() -> None:
+    (chart,) = charts(SCOPE, ranking(measured("cart", 1, 1.0, 2.0)), [series(1, "cart")])
+
+    assert (chart.before, chart.after) == (1.0, 2.0)
+
+
+def test_what_hardly_moves_or_has_no_baseline_is_not_drawn() -> None:
+    found = ranking(measured("cart", 1, 1.0, 1.05), measured("cart", 2, 0.0, 2.0), measured("cart", 3, 1.0, 2.0))
+    held = [series(1, "cart"), series(2, "cart", values=(math.nan, 2.0)), series(3, "cart")]
+
+    assert [chart.evidence for chart in charts(SCOPE, found, held)] == ["E3"]
+
+
+def test_of_the_service_asked_about_the_symptom_is_drawn() -> None:
+    cpu = replace(measured("web", 2, 1.0, 3.0), signal=Signal.CPU)
+    held = [series(1, "cart"), series(2, "web"), series(3, "web")]
+
+    told = charts(SCOPE, ranking(measured("cart", 1, 1.0, 2.0), cpu, measured("web", 3, 1.0, 2.0)), held)
+
+    assert [chart.evidence for chart in told] == ["E1", "E3"]
+
+
+def test_a_guilty_change_is_told_once() -> None:
+    guilty = replace(finding("cart", "E2", ago_s=900, text="cart · deploy v2"), signal=Signal.CHANGE)
+
+    told = timeline(SCOPE, ranking(guilty), [guilty], [evidence(2, ChangesBody(changes=(change(900),)))])
+
+    assert [m.statement.text for m in told] == ["deploy v2 of cart by kim: deploy"]
 
 
 def test_findings_without_numbers_draw_nothing() -> None:
