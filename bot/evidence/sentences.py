@@ -1,12 +1,13 @@
 """The engine's findings as sentences: plain, with before and after, times as marks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.domain.change import Change
 from bot.domain.evidence import Signal
 from bot.domain.report import Fault, Statement, time_mark
 from bot.evidence.changes import Suspect
-from bot.evidence.faults import VERB
+from bot.evidence.faults import VERB, signature
 from bot.evidence.graph import Graph
 from bot.evidence.reading import Reading
 from bot.evidence.wording import change, lasting, quantity, quoted, roughly
@@ -51,7 +52,7 @@ def of_cause(
     text = f"{service} {VERB[fault]}"
     if onset_s is not None:
         text += f" at about {time_mark(onset_s)}"
-    facts = [_fact(reading, service) for reading in readings]
+    facts = [_fact(_to_the_point(reading, fault), service) for reading in readings]
     if facts:
         text += ": " + "; ".join(facts)
     cited = [reading.evidence for reading in readings]
@@ -82,6 +83,19 @@ def _meets(service: str, fault: Fault, asked: str, graph: Graph) -> str:
 
 def _who(reading: Reading) -> str:
     return f"{reading.call[0]} → {reading.call[1]}" if reading.call else reading.service
+
+
+_AROUND = 30  # characters before the telling words: enough to see what they speak of
+
+
+def _to_the_point(reading: Reading, fault: Fault) -> Reading:
+    """A log pattern cut so that the words that tell the fault are inside the quotation."""
+    looks = signature(fault)
+    said = " ".join(reading.text[:2000].split())
+    found = looks.search(said) if looks is not None and reading.signal is Signal.LOGS else None
+    if found is None or len(quoted(said)) > found.end() + 2:
+        return reading
+    return replace(reading, text="…" + said[max(0, found.start() - _AROUND) :])
 
 
 def _fact(reading: Reading, service: str) -> str:

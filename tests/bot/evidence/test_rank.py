@@ -468,3 +468,16 @@ def test_something_normal_of_the_cause_is_said_where_nothing_else_speaks_against
     ranking = rank(scope("payments"), bad_deploy(quiet(Incident())).evidence)
 
     assert [s.text for s in ranking.against] == ["CPU, memory and traffic of payments are normal."]
+
+
+def test_the_words_that_tell_the_fault_are_not_cut_off() -> None:
+    incident = victims(quiet(Incident()))
+    line = (
+        "WARN [worker-<n>] com.example.gateway.net.ServerLoop - TLS handshake error from <ip> while reading the hello"
+    )
+    incident.logs("payments", f"{line}: x509: certificate has expired", 0, 300)
+
+    ranking = rank(scope(), incident.evidence)
+
+    assert ranking.cause is not None
+    assert "certificate has expired" in ranking.cause.statement.text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.evidence.wording import change, lasting, quantity, quoted
+from bot.evidence.wording import change, lasting, quantity, quoted, roughly
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,10 @@ def test_quoted_text_cannot_smuggle_in_lines_or_time_marks() -> None:
 )
 def test_every_number_has_words(value: float, unit: str) -> None:
     assert quantity(value, unit)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(1524.0, "25 min"), (-200.0, "3 min"), (20.0, "about 30 s"), (9000.0, "2.5 h")]
+)
+def test_a_length_between_samples_is_told_no_finer_than_they_are(seconds: float, said: str) -> None:
+    assert roughly(seconds) == said
