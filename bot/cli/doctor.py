@@ -41,7 +41,7 @@ class Check:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints a line for each check, remedies below problems; 0 when all is well, 1 otherwise."""
+    """Prints a line for each check, remedies below problems; 0 when all is well, 2 with a broken configuration, else 1."""
     configure_logging(level="ERROR")  # what fails is told below
     environ = environment_of_process()
     settings, problems = survey_settings(environ, working_directory=Path.cwd())
@@ -52,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"     {check.health.remedy}")
     failed = sum(1 for check in checks if not check.health.ok)
     print(f"{len(checks) - failed} of {len(checks)} checks passed")
+    if problems:
+        return 2
     return 1 if failed else 0
 
 

@@ -95,7 +95,7 @@ async def test_every_problem_of_the_configuration_is_told_at_once_and_the_rest_i
             SLACK_BOT_TOKEN="wrong",
         )
 
-    assert (done.code, done.err) == (1, "")
+    assert (done.code, done.err) == (2, "")
     lines = done.out.splitlines()
     failed = {line.removeprefix("FAIL ")[: line.index(":") + 4] for line in lines if line.startswith("FAIL ")}
     assert failed == {
@@ -121,6 +121,7 @@ async def test_a_file_that_cannot_be_read_is_told_once(workspace: Workspace, tmp
     done = await groundwire(tmp_path, "doctor", **slack(workspace))
 
     failed = [line for line in done.out.splitlines() if line.startswith("FAIL")]
+    assert done.code == 2
     assert [line[:28] for line in failed] == ["FAIL configuration: CFG-002 "]
     assert "ok   Slack: " in done.out
 

@@ -50,7 +50,7 @@ def test_what_is_no_command_line_is_explained(arguments: list[str], capsys: pyte
     assert "usage: groundwire" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [("ask", "checkout is slow"), ("run",), ("doctor",)])
+@pytest.mark.parametrize("command", [("ask", "checkout is slow"), ("run",)])
 async def test_a_broken_configuration_is_told_in_two_lines(tmp_path: Path, command: tuple[str, ...]) -> None:
     (tmp_path / "groundwire.toml").write_text("zone = 3")
 
