@@ -39,6 +39,9 @@ CLEARLY_SHIFTED = 10.0
 NEWS = 0.6
 _FAILS = 0.8  # weight from which a pattern tells of a failure
 MOST_STEPS = 1_000_000  # no window has more; bounds what a wrong step can ask for
+NOTICED = (
+    0.2  # of the higher rate: a pattern that came a fifth more or less often is told, one that hardly changed is not
+)
 _ENOUGH = 5  # lines a pattern needs in the baseline to say how much traffic grew
 _UNSEEN = 0.5  # a count of nothing is compared as half a line, the usual correction
 
@@ -98,7 +101,9 @@ def _reading(scope: Scope, evidence: str, body: PatternsBody, pattern: Pattern, 
     distance = shift(before, after, growth) / math.sqrt(_burstiness(scope, body, pattern))
     minutes_before, minutes_after = scope.baseline.duration_s / 60, scope.window.duration_s / 60
     # Less than growth lets expect, yet more often than before (or the other way round), is nothing people call a shift.
-    moved = (after / minutes_after > before / minutes_before) == (distance > 0)
+    rose_by = after / minutes_after - before / minutes_before
+    level = max(after / minutes_after, before / minutes_before)
+    moved = (rose_by > 0) == (distance > 0) and abs(rose_by) >= NOTICED * level
     felt = strength(abs(distance), CLEARLY_SHIFTED) * _weight(pattern) if moved else 0.0
     if before == 0 and felt > 0 and _weight(pattern) >= _FAILS:
         felt = max(felt, NEWS)
