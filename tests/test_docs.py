@@ -233,7 +233,7 @@ def test_file_names_in_the_architecture_page_exist() -> None:
 
 def test_no_tracked_file_names_a_package_registry_or_a_path_of_one_machine() -> None:
     # Put together here, so that this file does not name them either.
-    registry = re.compile(r"\b(files\.pythonhosted|test\.pypi|pypi)\.org|registry\.npmjs|" + r"\bcrates\." + r"io\b")
+    registry = re.compile(r"\b(files\.pythonhosted|test\.pypi|pypi)\.org|registry\.n" + r"pmjs|\bcrates\." + r"io\b")
     machine = re.compile(r"(?<![\w.$])/(work|home/(?!groundwire\b)\w+|Users|root)/\w")
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
