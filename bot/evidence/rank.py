@@ -18,7 +18,7 @@ from bot.evidence.sentences import of_cause, of_reading, of_suspect
 from bot.evidence.shift import read_patterns
 from bot.evidence.surge import blame_surge, surged
 from bot.evidence.symptom import felt
-from bot.evidence.verdict import asked_is_normal, confidence_in, doubts, settlers
+from bot.evidence.verdict import asked_is_normal, confidence_in, doubts, in_time, settlers
 
 FINDINGS = 30  # more than anybody reads
 SHOWN = 0.05  # a departure below this is left out, unless there is nothing better to show
@@ -61,6 +61,7 @@ def rank(scope: Scope, evidence: Sequence[Evidence]) -> Ranking:
     onset_s = _onset(judged, tolerance_s)
     tried = {one.service: _suspects(one, readings, evidence, graph, onset_s, tolerance_s) for one in judged[:CLOSEST]}
     judged = _callers_last(scope, _with_changes(judged, tried), graph)
+    judged = _explaining_first(scope, judged, tolerance_s)
     top = judged[0] if judged else None
     if not readings:
         return _unclear(scope, (), None, "nothing could be looked at")
@@ -242,6 +243,20 @@ def _with_changes(judged: Sequence[Blame], tried: dict[str, tuple[Suspect, ...]]
         worth = own.guilt * ABNORMAL * left if own is not None and weighs else 0.0
         found.append(replace(one, score=one.score + worth))
     return tuple(sorted(found, key=lambda one: (-one.score, one.service)))
+
+
+def _explaining_first(scope: Scope, judged: tuple[Blame, ...], tolerance_s: float) -> tuple[Blame, ...]:
+    """The same order, unless the first began after the trouble of the service asked about: a cause is not later than its effect.
+
+    Then what explains that trouble goes first, where it is abnormal itself.
+    """
+    asked = next((one for one in judged if one.service == scope.service), None)
+    if asked is None or asked.explained_by is None or in_time(scope, judged, tolerance_s):
+        return judged
+    reason = next((one for one in judged if one.service == asked.explained_by), None)
+    if reason is None or reason.score < ABNORMAL:
+        return judged
+    return (reason, *(one for one in judged if one is not reason))
 
 
 def _certificate_of(judged: Sequence[Blame], graph: Graph) -> Sequence[Blame]:

@@ -37,7 +37,7 @@ def confidence_in(
         return Confidence.POSSIBLE, f"{top.service} calls {scope.service}, not the other way round"
     if fault is not Fault.TRAFFIC_SURGE and not _reaches(scope, top.service, graph):
         return Confidence.POSSIBLE, f"no known call leads from {scope.service} to {top.service}"
-    if not _in_time(scope, judged, tolerance_s):
+    if not in_time(scope, judged, tolerance_s):
         return Confidence.POSSIBLE, f"{scope.service} was in trouble before {top.service}"
     return Confidence.LIKELY, f"{count} independent signals agree"
 
@@ -51,7 +51,7 @@ def _reaches(scope: Scope, service: str, graph: Graph) -> bool:
     return service in graph.below(scope.service)
 
 
-def _in_time(scope: Scope, judged: Sequence[Blame], tolerance_s: float) -> bool:
+def in_time(scope: Scope, judged: Sequence[Blame], tolerance_s: float) -> bool:
     """Whether the cause's first clear reading is not later than that of the service asked about."""
     asked = next((one for one in judged if one.service == scope.service), None)
     if asked is None or asked.service == judged[0].service:
