@@ -44,7 +44,3 @@ class SlackError(GroundwireError):
 
 class StoreError(GroundwireError):
     """The database cannot be used as it is (STO)."""
-
-
-class AccessDenied(GroundwireError):
-    """The person, channel or workspace may not do this (SEC)."""

@@ -4,7 +4,7 @@ import difflib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from bot.domain.alert import Alert
@@ -294,8 +294,3 @@ def _choice(
 def _said(words: str, known: Sequence[str]) -> str | None:
     tokens = {token.lower() for token in _WORD.findall(words)}
     return next((name for name in known if name.lower() in tokens), None)
-
-
-def with_window(scope: Scope, window: Window) -> Scope:
-    """The same scope over another window."""
-    return replace(scope, window=window, baseline=baseline_for(window))

@@ -19,7 +19,6 @@ from bot.reasoning.scoping import (
     changes_scope,
     neighbours,
     understand,
-    with_window,
     zone_of,
 )
 
@@ -255,7 +254,6 @@ def test_the_baseline_ends_where_the_window_begins_and_is_one_to_six_hours_long(
 
     assert baseline.end_s == window.start_s
     assert BASELINE_MIN_S - 1 <= baseline.duration_s <= BASELINE_MAX_S + 1
-    assert with_window(scope("checkout"), window).baseline == baseline
 
 
 @given(st.text(max_size=80))
